@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Header
-from pydantic import TypeAdapter
 
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import PreconditionFailed
-from sync_core.http.admin.schemas import School, school_body
+from sync_core.http.admin.schemas import school_json
 
 IfMatch = Annotated[
     str | None,
@@ -59,11 +57,5 @@ def require_match(if_match: str | None, settings: SchoolSettings | None, school:
 
 
 def _digests(settings: SchoolSettings) -> dict[str, str]:
-    values = _adapter().dump_python(school_body(settings), mode="json")
-    texts = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
+    texts = {name: json.dumps(value, sort_keys=True) for name, value in school_json(settings).items()}
     return {name: sha256(text.encode()).hexdigest()[:_DIGEST] for name, text in texts.items()}
-
-
-@cache
-def _adapter() -> TypeAdapter[School]:
-    return TypeAdapter(School)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, get_type_hints
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints, create_model
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, create_model
 
 from sync_core.admin.classes.groups import GroupState
 from sync_core.admin.overview.matching import MatchingReport
@@ -57,6 +58,8 @@ ShownYearEnd = create_model(
     "nothing. `what` says the totals in sentences.",
     **_fields(YearEndPlan, {"writes"}),
 )
+# A model, because every route names it many times: of a dataclass, pydantic makes another schema each time.
+ProblemBody = create_model("Problem", __doc__=Problem.__doc__, **_fields(Problem))
 PlanProblem = create_model(
     "PlanProblem",
     __doc__="Why a request was refused, with the plan as it is now.",
@@ -64,9 +67,9 @@ PlanProblem = create_model(
     plan=Plan,
 )
 
-ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
-OUTDATED: dict[int | str, dict[str, Any]] = {412: {"model": Problem}}
-CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": Problem}}
+ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": ProblemBody}}
+OUTDATED: dict[int | str, dict[str, Any]] = {412: {"model": ProblemBody}}
+CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": ProblemBody}}
 # Of routes that answer with a school's settings.
 WITH_ETAG: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"ETag": {"description": "For If-Match of a later change", "schema": {"type": "string"}}}}
@@ -74,7 +77,7 @@ WITH_ETAG: dict[int | str, dict[str, Any]] = {
 # Of routes that answer 202 once their run is on the queue, or 409 if the request is impossible now.
 STARTS_RUN: dict[str, Any] = {"status_code": 202, "responses": CONFLICT}
 # The same, of routes that carry out what a plan showed: if a plan made now differs, it is in the answer.
-APPLIES_SHOWN: dict[str, Any] = {"status_code": 202, "responses": {409: {"model": PlanProblem | Problem}}}
+APPLIES_SHOWN: dict[str, Any] = {"status_code": 202, "responses": {409: {"model": PlanProblem | ProblemBody}}}
 
 
 class Replayed(BaseModel):
@@ -239,6 +242,17 @@ def school_body(settings: SchoolSettings) -> School:
     return School(
         id=settings.school, tenant=settings.tenant, source=settings.source, **values_of(settings, SchoolChoices)
     )
+
+
+def school_json(settings: SchoolSettings) -> dict[str, Any]:
+    """The settings in the types of JSON, as GET gives them."""
+    values: dict[str, Any] = _school_adapter().dump_python(school_body(settings), mode="json")
+    return values
+
+
+@cache
+def _school_adapter() -> TypeAdapter[School]:
+    return TypeAdapter(School)
 
 
 def _team_body(record: ClassRecord) -> ClassTeam:

@@ -16,8 +16,9 @@ from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause, Changed
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FeedContainer, FeedFolder, OneRosterApi, WondeApi
+from sync_core.http.admin.schemas import school_json
 from sync_core.http.console.views.settings.changes import setting_rows, settings_on_page
-from sync_core.http.console.views.settings.fields import body_of, fill_in, read_into, value_in_words
+from sync_core.http.console.views.settings.fields import fill_in, read_into, value_in_words
 from sync_core.http.console.views.settings.words import ELSEWHERE, SECTIONS
 from sync_core.messaging.messages import SyncSchool
 from sync_core.sync.school import sync_school
@@ -37,7 +38,7 @@ SOURCES = (
 
 def as_sent(saved: SchoolSettings, all_schools: bool = True, **changed: str | list[str]) -> dict[str, Any]:
     """The fields of the form as a browser sends them, with some of them changed."""
-    filled = fill_in(settings_on_page(saved, all_schools), body_of(saved))
+    filled = fill_in(settings_on_page(saved, all_schools), school_json(saved))
     sent: dict[str, Any] = {
         each.setting.place: list(each.values) if each.setting.kind == "several" else each.value for each in filled
     }
@@ -83,11 +84,11 @@ def test_what_a_form_shows_is_what_it_sends(source: FeedFolder | FeedContainer |
     sent = FormData(
         [
             (each.setting.place, value)
-            for each in fill_in(on_page, body_of(saved))
+            for each in fill_in(on_page, school_json(saved))
             for value in (each.values if each.setting.kind == "several" else [each.value])
         ]
     )
-    again, before = read_into(body_of(saved), on_page, sent), body_of(saved)
+    again, before = read_into(school_json(saved), on_page, sent), school_json(saved)
     assert {**again, "types": sorted(again["types"])} == before
 
 

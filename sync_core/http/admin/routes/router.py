@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
 
-from sync_core.http.problems import Problem
+from sync_core.http.admin.schemas import ProblemBody
 
 PREFIX = "/api/admin"
 _ERRORS: tuple[int | str, ...] = (400, 401, 403, 413, 422, 429, 500, 503)
@@ -22,5 +22,5 @@ def admin_router(path: str, responses: dict[int | str, dict[str, Any]]) -> APIRo
 
     FastAPI builds the routes of a router that an app includes a second time, at the first request.
     """
-    errors: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _ERRORS}
+    errors: dict[int | str, dict[str, Any]] = {status: {"model": ProblemBody} for status in _ERRORS}
     return APIRouter(prefix=f"{PREFIX}{path}", dependencies=[Depends(_SIGN_IN)], responses=errors | responses)

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import Body, Query, Response
-from pydantic import TypeAdapter
 
 from sync_core.admin.classes.requests import request_sync
 from sync_core.admin.overview.matching import MatchingRules, report_matching
@@ -28,6 +27,7 @@ from sync_core.http.admin.schemas import (
     SettingsChanges,
     matching_page,
     school_body,
+    school_json,
     settings_changes_body,
 )
 from sync_core.planning.feed_report import FeedReport
@@ -181,4 +181,4 @@ def _answer(settings: SchoolSettings, response: Response) -> School:
 
 
 def _patched(settings: SchoolSettings, patch: dict[str, Any]) -> Draft:
-    return Draft.of(merge_patch(TypeAdapter(School).dump_python(school_body(settings), mode="json"), patch))
+    return Draft.of(merge_patch(school_json(settings), patch))

@@ -18,13 +18,14 @@ from sync_core.errors import SyncError, Unreadable
 from sync_core.http.admin.dependencies import Administered, Call, SignedIn
 from sync_core.http.admin.drafts import check_outward, save_checked, wanted_settings
 from sync_core.http.admin.etags import etag_of, require_match
+from sync_core.http.admin.schemas import school_json
 from sync_core.http.console import paging
 from sync_core.http.console.names import names_of
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import render
 from sync_core.http.console.session import CheckedForm
 from sync_core.http.console.views.settings import changes as views
-from sync_core.http.console.views.settings.fields import body_of, read_into, without_place
+from sync_core.http.console.views.settings.fields import read_into, without_place
 
 router = APIRouter(prefix="/schools/{school}/settings")
 
@@ -33,7 +34,7 @@ _Page = Annotated[int, Query(ge=1, le=1_000_000)]
 
 @router.get("")
 async def show_settings(request: Request, settings: Administered, call: SignedIn, page: _Page = 1) -> Response:
-    return await _form(request, settings, call, body_of(settings), page=page)
+    return await _form(request, settings, call, school_json(settings), page=page)
 
 
 @router.post("")
@@ -41,7 +42,7 @@ async def review(request: Request, settings: Administered, call: SignedIn, form:
     """What the settings of the form would change. The MIS is read; nothing is saved."""
     based_on = str(form.get("based_on", ""))
     require_match(based_on, settings, settings.school)
-    body = read_into(body_of(settings), views.settings_on_page(settings, call.caller.all_schools), form)
+    body = read_into(school_json(settings), views.settings_on_page(settings, call.caller.all_schools), form)
     try:
         wanted = await wanted_settings(settings.school, Draft.of(body), settings, call)
         await check_outward(wanted, call)
@@ -63,7 +64,7 @@ async def review(request: Request, settings: Administered, call: SignedIn, form:
         plan=plan,
         failure=failure,
         paused=not settings.enabled,
-        draft=json.dumps(body_of(wanted)),
+        draft=json.dumps(school_json(wanted)),
         based_on=based_on,
     )
 

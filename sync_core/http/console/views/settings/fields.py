@@ -10,14 +10,11 @@ from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
 from starlette.datastructures import FormData
 
 from sync_core.admin.school_settings import Fault, SchoolBody
 from sync_core.domain.constraints import Meaning
-from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FeedContainer, FeedFolder, OneRosterApi, WondeApi
-from sync_core.http.admin.schemas import School, school_body
 from sync_core.http.console.views.settings.words import (
     ELSEWHERE,
     HINTS,
@@ -154,12 +151,6 @@ def _choices_by_place() -> Mapping[str, Mapping[str, str]]:
 
 
 # --- filling in, and reading back
-
-
-def body_of(settings: SchoolSettings) -> dict[str, Any]:
-    """The settings as the API has them."""
-    body: dict[str, Any] = TypeAdapter(School).dump_python(school_body(settings), mode="json")
-    return body
 
 
 def fill_in(settings: Iterable[Setting], body: Mapping[str, Any], faults: Sequence[Fault] = ()) -> list[FilledField]:
