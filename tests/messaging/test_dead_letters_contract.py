@@ -8,14 +8,13 @@ from uuid import uuid4
 
 import pytest
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.aio import ServiceBusClient
 
-from local.servicebus import connection_string
 from sync_core.messaging.dead_letters import ServiceBusDeadLetters
 from sync_core.messaging.messages import CLASS_CHANGES
 from sync_core.messaging.port import DeadLetter, DeadLetters
 from tests.builders import NOON
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
+from tests.messaging.bus_client import bus_client
 
 
 @dataclass(slots=True)
@@ -55,8 +54,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 
         yield Subject(memory, add, listed)
         return
-    address = connection_string(request.getfixturevalue("bus_ports")[0])
-    async with ServiceBusClient.from_connection_string(address) as client:
+    async with bus_client(request.getfixturevalue("bus_ports")[0]) as client:
 
         async def dead_letter(session: str, body: bytes) -> None:
             async with client.get_queue_sender(CLASS_CHANGES) as sender:

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 from azure.core.exceptions import AzureError, ClientAuthenticationError
-from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import (
     ServiceBusAuthenticationError,
     ServiceBusAuthorizationError,
@@ -18,7 +17,6 @@ from azure.servicebus.exceptions import (
 )
 
 from local import loopback
-from local.servicebus import connection_string
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
@@ -38,6 +36,7 @@ from sync_core.messaging.port import Outbox
 from sync_core.messaging.service_bus import ServiceBusOutbox
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
+from tests.messaging.bus_client import bus_client
 
 RUN = RunId("run")
 
@@ -67,7 +66,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     async def receive(session: str, priority: Priority) -> list[bytes]:
         bodies: list[bytes] = []
         async with (
-            ServiceBusClient.from_connection_string(connection_string(port)) as client,
+            bus_client(port) as client,
             client.get_queue_receiver(priority, session_id=session) as receiver,
         ):
             while messages := await receiver.receive_messages(100, max_wait_time=1):
@@ -82,7 +81,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         queues = loopback.get(f"http://127.0.0.1:{status_port}/status").json()["queues"]
         return int(queues["sync-requests"]["scheduled"])
 
-    async with ServiceBusClient.from_connection_string(connection_string(port)) as client:
+    async with bus_client(port) as client:
         yield Subject(ServiceBusOutbox(client, FixedClock()), receive, count_waiting)
 
 
@@ -121,7 +120,7 @@ async def test_many_and_large_messages_are_split_over_batches(subject: Subject) 
 
 async def test_sending_pauses_at_the_namespaces_limit_per_second(bus_ports: tuple[int, int]) -> None:
     clock = FixedClock()
-    async with ServiceBusClient.from_connection_string(connection_string(bus_ports[0])) as client:
+    async with bus_client(bus_ports[0]) as client:
         outbox = ServiceBusOutbox(client, clock)
         later = datetime.now(UTC) + timedelta(hours=1)
         for number, pauses in ((500, 0), (1201, 2)):
@@ -163,7 +162,7 @@ async def test_a_request_waits_until_it_is_due(subject: Subject) -> None:
 async def test_the_check_of_a_queue_sends_nothing(bus_ports: tuple[int, int]) -> None:
     port, status_port = bus_ports
     status = f"http://127.0.0.1:{status_port}/status"
-    async with ServiceBusClient.from_connection_string(connection_string(port)) as client:
+    async with bus_client(port) as client:
         outbox, before = ServiceBusOutbox(client, FixedClock()), loopback.get(status).json()
         for queue in QUEUES:
             await outbox.check_send(queue)
@@ -171,7 +170,7 @@ async def test_the_check_of_a_queue_sends_nothing(bus_ports: tuple[int, int]) ->
 
 
 async def test_the_check_of_a_queue_that_is_not_there_says_what_to_do(bus_ports: tuple[int, int]) -> None:
-    async with ServiceBusClient.from_connection_string(connection_string(bus_ports[0]), retry_total=0) as client:
+    async with bus_client(bus_ports[0], retry_total=0) as client:
         with pytest.raises(Transient) as caught:
             await ServiceBusOutbox(client, FixedClock()).check_send("nowhere")
     assert caught.value.message == "nothing can be sent to queue nowhere (MessagingEntityNotFoundError)"

@@ -20,6 +20,7 @@ from local.node_packages import PACKAGES, node
 _AXE = PACKAGES / "axe-core" / "axe.min.js"
 _UNPACK = "import('@sparticuz/chromium').then(async each => console.log(await each.default.executablePath()))"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_OF_COLOURS = ["color-contrast", "link-in-text-block"]
 _OPTIONS = [
     "--headless=shell", "--no-sandbox", "--no-zygote", "--disable-gpu", "--in-process-gpu", "--disable-setuid-sandbox",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
@@ -77,7 +78,7 @@ class Visitor:
                 self.page.emulate_media(color_scheme=scheme)
                 if self.pictures:
                     (self.pictures / f"{name}-{width}-{scheme}.png").write_bytes(_photograph(session))
-                faults += [f"{name} at {width}, {scheme}: {fault}" for fault in _judge(session, world)]
+                faults += [f"{name} at {width}, {scheme}: {fault}" for fault in _judge(session, world, scheme)]
         session.detach()
         self.page.set_viewport_size({"width": SIZES[0], "height": 900})
         self.page.emulate_media(color_scheme="light")
@@ -101,9 +102,13 @@ def _load_axe(session: CDPSession) -> int:
     return int(world)
 
 
-def _judge(session: CDPSession, world: int) -> list[str]:
-    """What axe finds wrong with the page as it is shown now."""
-    options = json.dumps({"runOnly": _RULES, "resultTypes": ["violations"]})
+def _judge(session: CDPSession, world: int, scheme: str) -> list[str]:
+    """What axe finds wrong with the page as it is shown now. Dark pages differ in their colours alone.
+
+    Nothing is preloaded: that is for films and for a rule that axe leaves out, and takes a quarter of the time.
+    """
+    rules = {"type": "tag", "values": _RULES} if scheme == "light" else {"type": "rule", "values": _OF_COLOURS}
+    options = json.dumps({"runOnly": rules, "resultTypes": ["violations"], "preload": False})
     asked = {
         "expression": f"axe.run({options}).then(found => JSON.stringify(found.violations))",
         "contextId": world,

@@ -25,8 +25,8 @@ from azure.servicebus.exceptions import (
 )
 
 from local import loopback
-from local.servicebus import connection_string
 from tests.forked import Forked
+from tests.messaging.bus_client import bus_client
 
 _QUEUE = '{{"Name": "{name}", "Properties": {{"LockDuration": "PT1M", "MaxDeliveryCount": 3, "RequiresSession": {s}}}}}'
 _CONFIG = '{{"UserConfig": {{"Namespaces": [{{"Queues": [{0}, {1}]}}]}}}}'
@@ -65,7 +65,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
 
 @pytest.fixture
 async def bus(ports: tuple[int, int]) -> AsyncIterator[Bus]:
-    async with ServiceBusClient.from_connection_string(connection_string(ports[0]), retry_total=0) as client:
+    async with bus_client(ports[0], retry_total=0) as client:
         yield Bus(client, f"http://127.0.0.1:{ports[1]}")
 
 

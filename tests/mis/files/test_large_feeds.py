@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
@@ -33,9 +34,11 @@ print(peak() - before)
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_two_hundred_megabytes_are_read_in_little_memory(packed: bool, tmp_path: Path) -> None:
-    """Most enrolments are of pupils who left, from an MIS that exports all its history."""
+    """Most enrolments are of pupils who left, from an MIS that exports all its history. Its ids are GUIDs."""
     folder = feeds.write(feeds.oneroster(), tmp_path / "feed")
-    left = b"".join(b"E%08d,tobedeleted,2020-09-01T00:00:00Z,C1,S1,p1,student,false\n" % n for n in range(20_000))
+    ids = b",".join(str(uuid5(NAMESPACE_URL, name)).encode() for name in ("class", "school", "pupil"))
+    row = b"b7d1e6a2-5c1f-4b7e-9f0e-%012d,tobedeleted,2020-09-01T00:00:00Z," + ids + b",student,false\n"
+    left = b"".join(row % n for n in range(20_000))
     with (folder / "enrollments.csv").open("ab") as file:
         for _ in range(_SIZE // len(left) + 1):
             file.write(left)
