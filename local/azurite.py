@@ -31,8 +31,8 @@ def require_azurite() -> None:
 class Azurite:
     """Tables and blobs, kept in `folder`. Stopped with SIGINT, the only signal on which it saves its latest writes."""
 
-    def __init__(self, folder: Path, log: Path, accounts: Sequence[str] = ()) -> None:
-        """`accounts` are the names of more storage accounts."""
+    def __init__(self, folder: Path | None, log: Path, accounts: Sequence[str] = ()) -> None:
+        """Without a folder, they are in memory and end with it. `accounts` are the names of more storage accounts."""
         self._folder = folder
         self._log = log
         self._accounts = accounts
@@ -44,8 +44,11 @@ class Azurite:
 
         Azurite chooses its ports itself: one that is chosen for it may be somebody else's by the time it listens.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        command = [str(node()), str(_SCRIPT), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]
+        kept = ["--inMemoryPersistence"]
+        if self._folder:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            kept = ["--location", str(self._folder)]
+        command = [str(node()), str(_SCRIPT), "--silent", *kept, "--tableHost", "127.0.0.1"]
         command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
         command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]
         accounts = {"AZURITE_ACCOUNTS": ";".join(f"{name}:{_KEY}" for name in (_ACCOUNT, *self._accounts))}

@@ -95,8 +95,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    folder = tmp_path_factory.mktemp("azurite")
-    server = Azurite(folder / "data", folder / "azurite.log", _ACCOUNTS)
+    """In memory: on disk, Azurite writes all that it has every five seconds."""
+    server = Azurite(None, tmp_path_factory.mktemp("azurite") / "azurite.log", _ACCOUNTS)
     server.start()
     yield server
     server.stop()
