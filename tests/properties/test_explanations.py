@@ -128,6 +128,11 @@ class Case:
     def stopped(self) -> bool:
         return not self.world.settings.enabled or self.missing_permission()
 
+    @property
+    def rejected(self) -> bool:
+        """Whether the feed may be: it is torn, or has no teacher any more."""
+        return self.world.torn or not any(group.teachers for group in self.world.groups.values())
+
 
 EVENTS = IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_CHOICE | BY_HAND | THAT_STOP | A_NIGHT | A_NEW_YEAR
 RESPONSIBLE: dict[Why, Callable[[Case], bool]] = {
@@ -152,7 +157,7 @@ RESPONSIBLE: dict[Why, Callable[[Case], bool]] = {
     Why.CLASS_DELETED: lambda case: case.record.desired.deleted,
     Why.CLASS_GONE: lambda case: case.class_ is None or case.record.gone,
     Why.CLASS_NOT_FOUND: lambda case: case.class_ is None,
-    Why.RULES_UNKNOWN: lambda case: case.stopped or case.world.torn,
+    Why.RULES_UNKNOWN: lambda case: case.stopped or case.rejected,
     Why.PINNED_OUT: lambda case: case.pinned,
     Why.PINNED: lambda case: case.pinned or case.record.desired.pinned,
     Why.GROUP_ENDED: lambda case: case.group is None,
@@ -296,5 +301,6 @@ async def run(events: list[tuple[Any, ...]]) -> None:
 @example([("new_year", "reuse"), ("hand_member", "G1", "a", False)])
 @example([("new_year", "reuse"), ("hand_member", "G1", "t", False)])
 @example([("invite", "t"), ("hand_member", "G1", "t", False), ("night",)])  # an owner who is not a member
+@example([("set_teachers", "G1", ()), ("set_teachers", "G2", ()), ("set_teachers", "R1", ())])  # a feed without staff
 def test_a_sentence_names_the_cause_that_is_responsible(events: list[tuple[Any, ...]]) -> None:
     asyncio.run(run(events))
