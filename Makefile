@@ -43,7 +43,7 @@ bench: setup
 lint: setup spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	nice $(BIN)/mypy  # beside the tests, it takes the time that they leave
 	$(BIN)/lint-imports
 
 # Of the pages, in British English; typos.toml has the words that are right all the same.
