@@ -75,11 +75,11 @@ class QueueLeases:
         try:
             await receiver.__aenter__()
         except OperationTimeoutError as error:
-            await _close(receiver)
             # A time-out this early is not the broker's answer that no session has messages.
             if time.monotonic() - started < _ACCEPT_SECONDS / 4:
+                await _close(receiver)
                 raise BrokerDown(_describe(error)) from error
-            raise NothingWaiting from error
+            raise NothingWaiting(ReceiverLease(receiver, self._sessions)) from error
         except (ServiceBusError, OSError, ValueError) as error:
             await _close(receiver)
             raise BrokerDown(_describe(error)) from error

@@ -24,7 +24,11 @@ class LeaseLost(Exception):
 
 
 class NothingWaiting(Exception):
-    """No session had a message within the time that an accept waits."""
+    """No session had a message within the time that an accept waits. `unused`, if there is one, must be closed."""
+
+    def __init__(self, unused: "Lease | None" = None) -> None:
+        super().__init__()
+        self.unused = unused
 
 
 class BrokerDown(Exception):
@@ -214,16 +218,21 @@ class Pump:
             except BrokerDown as error:
                 self._report_down(error)
             finally:
-                # The client takes about a second to close; the next session need not wait for that.
-                closing = asyncio.create_task(lease.close())
-                self._closing.add(closing)
-                closing.add_done_callback(self._closing.discard)
+                self._close_later(lease)
+
+    def _close_later(self, lease: Lease) -> None:
+        """The client takes about a second to close; the next session need not wait for that."""
+        closing = asyncio.create_task(lease.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _accept(self) -> Lease:
         async with self._accepts:
             try:
                 lease = await self.source.accept()
-            except NothingWaiting:
+            except NothingWaiting as nothing:
+                if nothing.unused:
+                    self._close_later(nothing.unused)
                 self._report_up()
                 self._accepts.shrink()
                 raise

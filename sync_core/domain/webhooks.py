@@ -33,26 +33,25 @@ class WebhookEvent:
         return not self.groups and not self.people
 
 
-def next_plan(now: datetime, planned: Sequence[datetime]) -> datetime:
-    """The time to plan an event received `now`. `planned` are earlier starts of plans, oldest first.
+def pause_ends(now: datetime, planned: Sequence[datetime]) -> datetime:
+    """The earliest time for the next plan. `planned` are earlier starts of plans, oldest first.
 
-    That is at once, if the last minute had no plan, or only one that began two seconds ago or earlier. Otherwise it is
-    a time in whole seconds, after a pause since the last plan that grows with the plans of the last minute: 2, 4, 8 and
-    then 16 seconds. So a single change is planned at once and so is one after it, and what follows them is gathered: in
-    a storm, each event that is planned at once is a message more. A storm causes six plans in its first minute, then
-    four a minute.
+    The pause since the last plan grows with the plans of the last minute: 2, 4, 8 and then 16 seconds. So a storm
+    causes six plans in its first minute, then four a minute.
     """
     recent = [moment for moment in planned if now - moment < _MINUTE]
-    pause_ends = recent[-1] + timedelta(seconds=min(2.0 ** len(recent), _LONGEST_PAUSE)) if recent else now
-    if pause_ends <= now and len(recent) <= 1:
-        return now
-    due = max(now + GATHER_FOR, pause_ends)
+    return recent[-1] + timedelta(seconds=min(2.0 ** len(recent), _LONGEST_PAUSE)) if recent else now
+
+
+def gathering_ends(now: datetime, planned: Sequence[datetime]) -> datetime:
+    """The time, in whole seconds, of the plan that an event received `now` shares with others, after the pause."""
+    due = max(now + GATHER_FOR, pause_ends(now, planned))
     return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def too_early(now: datetime, planned: Sequence[datetime]) -> bool:
     """Whether a plan would start before its pause is over, with an allowance for clocks that differ."""
-    return next_plan(now - GATHER_FOR, planned) > now + GATHER_FOR
+    return gathering_ends(now - GATHER_FOR, planned) > now + GATHER_FOR
 
 
 def recent_plans(now: datetime, planned: Sequence[datetime]) -> tuple[datetime, ...]:

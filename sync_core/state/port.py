@@ -231,6 +231,9 @@ class WebhookInbox(Protocol):
     async def waiting(self, school: SchoolId) -> tuple[WebhookEvent, ...]:
         """The events that wait, sent or not, in order of id."""
 
+    async def others_wait(self, school: SchoolId, id: str) -> bool:
+        """Whether an event with another id waits."""
+
     async def mark_planned(self, school: SchoolId, ids: Sequence[str], at: datetime) -> None:
         """Mark the events as planned at that time, and keep their ids."""
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.webhooks import WebhookEvent
-from sync_core.state.row_codec import RowCodec, encode_time
+from sync_core.state.row_codec import RowCodec, encode_key, encode_time
 from sync_core.state.table import Operation, Table, deletes, entity, upserts
 
 # A waiting event is w:…, the id of a planned one p:…: a plan reads the former without thousands of the latter.
@@ -37,6 +37,12 @@ class TableWebhookInbox:
     async def waiting(self, school: SchoolId) -> tuple[WebhookEvent, ...]:
         found = [EVENT_COLUMNS.read(row) async for row in self._table.query(school, _WAITING)]
         return tuple(sorted(found, key=lambda event: event.id))
+
+    async def others_wait(self, school: SchoolId, id: str) -> bool:
+        own = encode_key(_WAITING + id)
+        async for _ in self._table.query(school, _WAITING, "RowKey ne @own", ["RowKey"], own=own):
+            return True
+        return False
 
     async def mark_planned(self, school: SchoolId, ids: Sequence[str], at: datetime) -> None:
         there = {row["RowKey"] async for row in self._table.query(school, _WAITING, select=["RowKey"])}

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause, RunRecord
-from sync_core.domain.webhooks import WebhookEvent, next_plan, recent_plans, too_early
+from sync_core.domain.webhooks import WebhookEvent, gathering_ends, pause_ends, recent_plans, too_early
 from sync_core.errors import Replayed, RowRefused
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.services import Services
@@ -26,9 +26,11 @@ REMEMBER_FOR = timedelta(days=1)
 async def receive_event(school: SchoolId, event: WebhookEvent, run: RunId, services: Services) -> datetime:
     """Store the event and request a plan of it under `run`. Returns when the plan is due. Raises Replayed.
 
-    The clock is read after the row is written, so the plan that is due then finds the row. A plan that is due at once
-    has a message of its own: one that the queue takes for a duplicate of an earlier message might be lost to a plan
-    that has read the rows already. A message too many finds no event that waits.
+    It is due at once if the pause since the last plan is over and no other event waits. Others are gathered. The clock
+    is read after the row is written, so the plan that is due then finds the row. A plan that is due at once has a
+    message of its own: one that the queue takes for a duplicate of an earlier message might be lost to a plan that has
+    read the rows already. Of two events that come together, at least one sees the other, so there is one such message
+    at most. A message too many finds no event that waits.
     """
     if not await services.inbox.add(school, event):
         raise Replayed(
@@ -36,9 +38,9 @@ async def receive_event(school: SchoolId, event: WebhookEvent, run: RunId, servi
             "send each event once, under its own webhook-id; a sender may stop retrying an accepted event",
         )
     planned = await services.inbox.plan_times(school)
-    now, plan = services.clock.now(), SyncWebhookEvents(school, run)
-    due = next_plan(now, planned)
-    if due > now:
+    due, plan = services.clock.now(), SyncWebhookEvents(school, run)
+    if pause_ends(due, planned) > due or await services.inbox.others_wait(school, event.id):
+        due = gathering_ends(due, planned)
         await services.outbox.schedule_once(due, plan)
     else:
         await services.outbox.schedule_requests([(due, plan)])
@@ -60,7 +62,7 @@ async def sync_webhook_events(request: SyncWebhookEvents, services: Services) ->
     before = await own_run(sync, services)
     now, planned = services.clock.now(), await inbox.plan_times(school)
     if too_early(now, planned):
-        await services.outbox.schedule_once(next_plan(now, planned), request)
+        await services.outbox.schedule_once(gathering_ends(now, planned), request)
         return None
     await inbox.write_plan_times(school, recent_plans(now, planned))
     try:

@@ -39,6 +39,10 @@ class MemoryWebhookInbox:
         await self._step("waiting")
         return tuple(event for (of, _), event in sorted(self._waiting.items()) if of == school)
 
+    async def others_wait(self, school: SchoolId, id: str) -> bool:
+        await self._step("others_wait")
+        return any(of == school and waiting != id for of, waiting in self._waiting)
+
     async def mark_planned(self, school: SchoolId, ids: Sequence[str], at: datetime) -> None:
         for id_ in ids:
             await self._step("mark_planned")

@@ -66,6 +66,16 @@ async def test_a_planned_event_does_not_wait_and_is_remembered_until_forgotten(
     assert await inbox.waiting(school) == (NAMED, WHOLE_SCHOOL)
 
 
+async def test_whether_others_wait(inbox: WebhookInbox, school: SchoolId) -> None:
+    assert not await inbox.others_wait(school, NAMED.id)
+    await inbox.add(school, NAMED)
+    await inbox.add(SchoolId(f"{school}2"), WHOLE_SCHOOL)
+    assert not await inbox.others_wait(school, NAMED.id)
+    assert await inbox.others_wait(school, WHOLE_SCHOOL.id)
+    await inbox.mark_planned(school, [NAMED.id], NOON)
+    assert not await inbox.others_wait(school, WHOLE_SCHOOL.id)
+
+
 async def test_hundreds_of_events_are_planned_at_once_and_forgotten(inbox: WebhookInbox, school: SchoolId) -> None:
     ids = [f"msg_{number}" for number in range(150)]
     for id_ in ids:

@@ -15,7 +15,7 @@ from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
 from sync_core.domain.school.settings import SchoolSettings
-from sync_core.domain.webhooks import WebhookEvent, next_plan
+from sync_core.domain.webhooks import WebhookEvent, gathering_ends, pause_ends
 from sync_core.errors import Replayed
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.planning.naming.class_keys import class_key
@@ -54,29 +54,30 @@ def seconds(count: float) -> timedelta:
 
 
 @pytest.mark.parametrize(
-    ("now", "planned", "due"),
+    ("now", "planned", "ends", "gathered"),
     [
-        (0, [], 0),
-        (0.001, [], 0.001),
-        (0.5, [-60], 0.5),
-        (0, [-59], 0),
-        (0, [-2], 0),
-        (0, [-1.999], 1),
-        (0, [-1], 1),
-        (0, [-0.5], 2),
-        (0, [-4, -1], 3),
-        (0, [-9, -5, -1], 7),
-        (0, [-20, -9, -5, -1], 15),
-        (0, [-50, -20, -9, -5, -1], 15),
-        (0, [-70, -69, -68, -1], 1),
-        (0.001, [-59], 0.001),
-        (0, [-20, -8], 1),
-        (0, [-20, -3], 1),
+        (0, [], 0, 1),
+        (0.001, [], 0.001, 2),
+        (0, [-60], 0, 1),
+        (0, [-59], -57, 1),
+        (0, [-2], 0, 1),
+        (0, [-1.5], 0.5, 1),
+        (0, [-0.5], 1.5, 2),
+        (0, [-4, -1], 3, 3),
+        (0, [-20, -8], -4, 1),
+        (0.5, [-20, -8], -4, 2),
+        (0, [-9, -5, -1], 7, 7),
+        (0, [-20, -9, -5, -1], 15, 15),
+        (0, [-50, -20, -9, -5, -1], 15, 15),
+        (0, [-70, -69, -68, -1], 1, 1),
     ],
 )
-def test_the_pause_grows_with_the_plans_of_the_last_minute(now: float, planned: list[float], due: float) -> None:
-    moments = [NOON + seconds(moment) for moment in planned]
-    assert next_plan(NOON + seconds(now), moments) == NOON + seconds(due)
+def test_the_pause_grows_with_the_plans_of_the_last_minute(
+    now: float, planned: list[float], ends: float, gathered: float
+) -> None:
+    at, moments = NOON + seconds(now), [NOON + seconds(moment) for moment in planned]
+    assert pause_ends(at, moments) == NOON + seconds(ends)
+    assert gathering_ends(at, moments) == NOON + seconds(gathered)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ async def test_a_thousand_webhooks_in_a_minute_share_seven_plans_and_none_is_los
     assert len(scene.plans) == 6
     await scene.wait_seconds(20)
     assert len(scene.plans) == 7
-    assert len(scene.outbox.requests) == 13
+    assert len(scene.outbox.requests) == 12
     assert await scene.inbox.waiting(SCHOOL.id) == ()
 
 
@@ -195,11 +196,18 @@ async def test_a_single_event_is_planned_at_once() -> None:
     assert len(scene.plans) == 20
 
 
-async def test_events_before_the_first_plan_share_it_and_those_that_follow_are_gathered() -> None:
-    """Each has a message until the plan begins: one dropped as a duplicate might be lost to a plan under way."""
+async def test_each_of_several_events_within_a_minute_is_planned_at_once_if_the_pause_is_over() -> None:
     scene = await make_scene()
-    assert [await scene.receive_event(f"msg_{number}", ["G1"]) for number in range(3)] == [0, 0, 0]
-    assert len(scene.outbox.requests) == 3
+    for number in range(8):
+        assert await scene.receive_event(f"msg_{number}", ["G1"]) == 0
+        await scene.wait_seconds(17)
+    assert len(scene.plans) == 8
+
+
+async def test_events_while_another_waits_are_gathered_with_one_message_and_may_share_its_plan() -> None:
+    scene = await make_scene()
+    assert [await scene.receive_event(f"msg_{number}", ["G1"]) for number in range(3)] == [0, 1, 1]
+    assert len(scene.outbox.requests) == 2
     await scene.plan_due()
     assert (len(scene.plans), await scene.inbox.waiting(SCHOOL.id)) == (1, ())
     for number in range(3, 6):
@@ -207,6 +215,13 @@ async def test_events_before_the_first_plan_share_it_and_those_that_follow_are_g
     await scene.wait_seconds(2)
     assert (len(scene.plans), await scene.planned_groups()) == (2, ["G1", "G2"])
     assert await scene.inbox.waiting(SCHOOL.id) == ()
+
+
+async def test_an_event_whose_message_failed_is_planned_at_once_when_it_comes_again() -> None:
+    """Its own row does not count as another event."""
+    scene = await make_scene()
+    await scene.inbox.add(SCHOOL.id, WebhookEvent(id="msg_1", at=NOON))
+    assert await scene.receive_event("msg_1") == 0
 
 
 async def test_only_the_named_groups_are_synced() -> None:

@@ -189,6 +189,23 @@ async def test_an_empty_queue_keeps_one_accept_waiting() -> None:
         assert source.accepts == 2
 
 
+async def test_the_next_accept_waits_while_one_that_found_nothing_closes() -> None:
+    """A message that came meanwhile would wait for the closing, which takes the client a second."""
+    next_waits = asyncio.Event()
+
+    class SlowToClose(ScriptedLease):
+        async def close(self) -> None:
+            await next_waits.wait()
+            await super().close()
+
+    unused = SlowToClose()
+    source = ScriptedSource(NothingWaiting(unused))
+    async with _run_pump(source, lambda delivery: True):
+        await source.empty.wait()
+        next_waits.set()
+        await unused.closed.wait()
+
+
 async def test_draining_finishes_the_current_message_and_receives_no_other() -> None:
     lease = ScriptedLease("1", "2")
     started, resume = asyncio.Event(), asyncio.Event()
