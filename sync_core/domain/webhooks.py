@@ -11,8 +11,8 @@ from sync_core.domain.ids import MisId
 GATHER_FOR = timedelta(seconds=1)
 """Events within this time share one plan: an MIS sends several webhooks for one edit."""
 _MINUTE = timedelta(minutes=1)
-_LONGEST_PAUSE = 16.0
-"""Seconds between two plans of one school in a lasting storm: four a minute."""
+_LONGEST_PAUSE = 12.0
+"""Seconds between two plans of one school in a lasting storm: five a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class WebhookEvent:
 def pause_ends(now: datetime, planned: Sequence[datetime]) -> datetime:
     """The earliest time for the next plan. `planned` are earlier starts of plans, oldest first.
 
-    The pause since the last plan grows with the plans of the last minute: 2, 4, 8 and then 16 seconds. So a storm
-    causes six plans in its first minute, then four a minute.
+    The pause since the last plan grows with the plans of the last minute: 2, 4, 8 and then 12 seconds. So a storm
+    causes seven plans in its first minute, then five a minute.
     """
     recent = [moment for moment in planned if now - moment < _MINUTE]
     return recent[-1] + timedelta(seconds=min(2.0 ** len(recent), _LONGEST_PAUSE)) if recent else now
