@@ -8,6 +8,11 @@ the estimate of what others spend, in their favour where the answer leaves it op
 The first half of what is left may be spent at once, so that a school's night is over in a minute. The rest is spread
 over the time until the first of it comes back, so that a long run never waits for a whole window. A small share is
 reserved for urgent work, which nobody can predict.
+
+Processes share a limit without a word between them. While Graph reports 1.0, each comes down by a part of what it
+spends; while Graph reports less, each may spend a little more, all by the same amount. So together they stay where the
+report changes. A process that spends more than all others comes down to half within a window, so one that joins has its
+fair share by then.
 """
 
 from __future__ import annotations
@@ -23,19 +28,41 @@ _ALONE = 0.99
 _STEP = 0.05
 """Graph reports the share in tenths: the real share may be this much higher or lower."""
 
-_BESIDE_OTHERS = 1.0 - _STEP
-"""The share that all processes use together: from here Graph rounds to 1.0."""
+_FULL = 1.0 - _STEP
+"""The share from which Graph rounds to 1.0."""
 
-_RESERVED = 0.035
-"""The share reserved for urgent work: a hundred writes in a window, enough for some fifty webhook events."""
+_BESIDE_OTHERS = 0.96
+"""The share that bulk work of all processes uses together: a little above the one at which Graph's report changes."""
 
-_YIELDED = 0.02
-"""The part of its own share that a process yields each time the limit is reached: a larger share yields more."""
+_RESERVED = 0.03
+"""The share reserved for urgent work: ninety writes in a window, enough for some forty-five webhook events."""
+
+_MOST = _ALONE - _RESERVED
+"""The share that bulk work may use in a process that sees no other."""
+
+_MORE = 0.01
+"""The share that a process may spend more when it has spent all that it may and Graph reports room."""
+
+_LESS = 0.5
+"""The part of its own share that a process yields in a window of reports of 1.0: a larger share yields more."""
+
+_SEEN = 0.005
+"""The share of others, at least, for which a process makes room: less may be the difference of clocks."""
+
+_LARGER = 1.05
+"""A process that spends this many times the half of all makes room for others…"""
+_HALVED = 0.25
+"""… so fast that it would come down to the half within this part of a window…"""
+_MAKES_ROOM = 1 / 15
+"""… for this part of a window after each report of 1.0, in which it leaves to them what room there is."""
 
 _NEWCOMER = 0.1
+"""A process below this share goes on however much the others seem to spend, at half the pace of the limit: they make
+room only when they notice it."""
+_HASTE = 4
+"""The pace, in times the limit's own, at which a process that joins others takes the room that Graph reports."""
 _TRIES = 150
-"""A process below the newcomer's share tries this often in a window, however much the others seem to spend: their share
-shrinks only when they notice the newcomer."""
+"""Where Graph reports none, it tries this often in a window whether there is room by now."""
 
 
 class Quota:
@@ -47,9 +74,8 @@ class Quota:
         self._spent: deque[tuple[datetime, int]] = deque()
         self._total = 0
         self._under_way = 0
-        self._others = 0.0
-        self._others_seen: datetime | None = None
-        self._next: datetime | None = None
+        self._paced_at: datetime | None = None
+        self._forget_others()
 
     def own(self, now: datetime) -> int:
         """What this process spent within the window, including promises that are not answered yet."""
@@ -66,21 +92,23 @@ class Quota:
 
         Urgent work ignores what others seem to spend: the estimate is only an upper bound.
         """
-        own, others = self.own(now), self._others_now(now)
+        own = self.own(now)
         if priority is Priority.URGENT:
             return self._first_back(now) if own + cost > _ALONE * self._limit else timedelta(0)
-        if own + cost > self._usable(others) and (not others or own >= _NEWCOMER * self._limit):
-            return self._first_back(now)
-        if self._half_left(now):
+        usable = self._usable(now)
+        if self._half_left(own, usable):
             return timedelta(0)
-        return max(self._next - now, timedelta(0)) if self._next else timedelta(0)
+        enough = own + cost <= usable
+        if not enough and not self._joining:
+            return self._first_back(now)
+        due = (self._paced_at or now - self._window) + self._pause(cost, own, usable, now)
+        wait = max(due - now, timedelta(0))
+        return wait if enough else min(wait, self._first_back(now))
 
     def promise(self, priority: Priority, cost: int, now: datetime) -> None:
         """Reserve `cost`, which is about to be spent."""
-        if priority is Priority.BULK and not self._half_left(now):
-            left = self._usable(self._others_now(now)) - self.own(now)
-            pace = self._first_back(now) / left if left > 0 else self._window / _TRIES
-            self._next = max(self._next or now, now) + pace * cost
+        if priority is Priority.BULK and not self._half_left(self.own(now), self._usable(now)):
+            self._paced_at = now
         self._under_way += cost
 
     def spend(self, promised: int, spent: int, now: datetime) -> None:
@@ -92,28 +120,72 @@ class Quota:
 
     def see_share(self, share: float, now: datetime) -> None:
         """Record Graph's report that all processes together use `share` of the limit."""
-        own = self.own(now)
-        others = (share - _STEP) * self._limit - own
-        self._see_others(others + _YIELDED * own if others > 0 else 0, now)
+        self._see(share - _STEP, now)
 
     def see_refusal(self, now: datetime) -> None:
         """Record a refusal by Graph: the whole limit is used."""
-        self._see_others(self._limit - self.own(now), now)
+        self._see(1.0, now)
 
-    def _half_left(self, now: datetime) -> bool:
-        own, others = self.own(now), self._others_now(now)
-        return own + others < (self._usable(others) + _RESERVED * self._limit + others) / 2
+    def _see(self, share: float, now: datetime) -> None:
+        """All processes together use at least this share of the limit."""
+        own, known, full = self.own(now), self._others_known(now), share >= _FULL
+        others = share * self._limit - own
+        if others <= 0 and not (full or known):
+            return
+        # A report tells of its moment: what was before it counts for one try at most.
+        passed = min((now - known) / self._window, 1 / _TRIES) if known else 0.0
+        if not known:
+            self._forget_others()
+            self._allowed = min(self._allowed, own / share)
+        if self._joining:
+            self._allowed = max(self._allowed, own)
+        self._others, self._seen_at = max(others, 0.0), now
+        self._full_at = now if full else self._full_at
+        self._crowded_at = now if full and others > _SEEN * self._limit else self._crowded_at
+        self._joining = own < others and (self._joining or (full and own < _NEWCOMER * self._limit))
+        self._allow(own, passed, now)
 
-    def _see_others(self, spent: float, now: datetime) -> None:
-        self._others, self._others_seen = max(spent, 0.0), now
+    def _allow(self, own: int, passed: float, now: datetime) -> None:
+        """Change what this process may spend by Graph's report of `now`; `passed` is the part of a window before it."""
+        allowed, full = self._allowed, self._full_at == now
+        half, more = _FULL * self._limit / 2, _MORE * self._limit
+        if full:
+            allowed = min(allowed, own) * (1 - _LESS * passed)
+        if own > _LARGER * half and self._crowded_at and now - self._crowded_at < self._window * _MAKES_ROOM:
+            allowed = min(allowed, own) - 2 * (own - half) * passed / _HALVED
+        elif not full and own >= allowed - more / 2:
+            allowed = max(allowed, own) + more
+        self._allowed = min(max(allowed, _NEWCOMER * self._limit), _MOST * self._limit)
 
-    def _others_now(self, now: datetime) -> float:
-        """What others spend; a report by Graph is valid for one window."""
-        return self._others if self._others_seen and now - self._others_seen < self._window else 0.0
+    def _forget_others(self) -> None:
+        self._allowed = _MOST * self._limit
+        self._others = 0.0
+        self._seen_at: datetime | None = None
+        self._full_at: datetime | None = None
+        self._crowded_at: datetime | None = None
+        self._joining = False
 
-    def _usable(self, others: float) -> float:
+    def _others_known(self, now: datetime) -> datetime | None:
+        """When Graph last told of others, if that was within a window."""
+        return self._seen_at if self._seen_at and now - self._seen_at < self._window else None
+
+    def _usable(self, now: datetime) -> float:
         """What bulk work may use."""
-        return (_BESIDE_OTHERS if others else _ALONE) * self._limit - others - _RESERVED * self._limit
+        if not self._others_known(now):
+            self._forget_others()
+        return min(self._allowed, _BESIDE_OTHERS * self._limit - self._others)
+
+    def _half_left(self, own: int, usable: float) -> bool:
+        return own + self._others < (usable + _RESERVED * self._limit + self._others) / 2
+
+    def _pause(self, cost: int, own: int, usable: float, now: datetime) -> timedelta:
+        """The time from one spending to the next, which is `cost`, once the first half is spent."""
+        if self._joining and self._full_at != self._seen_at:
+            return self._window / self._limit * cost / _HASTE
+        if self._joining and own < _NEWCOMER * self._limit:
+            return 2 * self._window / self._limit * cost
+        left = usable - own
+        return self._first_back(now) / left * cost if left > 0 else self._window / _TRIES
 
     def _first_back(self, now: datetime) -> timedelta:
         """The time until the first spending comes back; a moment where there is none, as work under way will show.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -105,16 +105,25 @@ class RateLimiter:
         if cost.writes:
             writes = int(told.units) if told.units and cost.people else cost.writes
             self._writes.spend(cost.writes, 0 if throttled else writes, now)
-        busiest = max((self._writes, self._units), key=lambda quota: quota.share(now))
         if throttled:
-            concerned = busiest if cost.writes else self._units
-            if concerned.share(now) >= _CONCERNED:
+            if concerned := self._concerned(cost, now, (self._writes, self._units) if cost.writes else (self._units,)):
                 concerned.see_refusal(now)
             self._close(retry_after(headers), now)
         elif status:
             self._unspecified = 0
-            if told.share and busiest.share(now) >= _CONCERNED:
-                busiest.see_share(told.share, now)
+            if told.share and (concerned := self._concerned(cost, now, (self._writes, self._units))):
+                concerned.see_share(told.share, now)
+
+    def _concerned(self, cost: Cost, now: datetime, quotas: Sequence[Quota]) -> Quota | None:
+        """The limit that Graph's answer is about, which it does not tell: of `quotas`, the one with the largest share.
+
+        Where this process has a small share of each, others used the limit up: for a write that is taken to be the one
+        of writes, which a night uses up.
+        """
+        busiest = max(quotas, key=lambda quota: quota.share(now))
+        if busiest.share(now) >= _CONCERNED:
+            return busiest
+        return self._writes if cost.writes else None
 
     def closed_for(self) -> timedelta:
         """How long Graph wants no requests, as far as this process was told."""

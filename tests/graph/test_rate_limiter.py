@@ -78,3 +78,27 @@ async def test_the_price_that_a_probe_saw_is_read_once_and_counts_until_graph_te
     limiter.answered(Cost(7, 7, 20), 204, {"x-ms-resource-unit": "1"})
     assert (await admit(limiter, clock, TWENTY)).writes == 1
     assert len(read) == 1
+
+
+@pytest.mark.parametrize(("status", "headers"), [(204, {"x-ms-throttle-limit-percentage": "1.0"}), (429, {})])
+async def test_a_process_that_wrote_little_learns_that_others_use_the_limit_of_writes_up(
+    status: int, headers: dict[str, str]
+) -> None:
+    """It joins at half the pace of the limit, ten writes a second, in place of sixteen writes at once."""
+    clock, write = FixedClock(), Cost(writes=1)
+    limiter = RateLimiter(clock, jitter=lambda: 0.0)
+    limiter.answered(await admit(limiter, clock, write), status, headers)
+    await admit(limiter, clock, write)
+    began = clock.now()
+    for _ in range(20):
+        await admit(limiter, clock, write)
+    assert clock.now() - began == timedelta(seconds=2)
+
+
+async def test_a_read_of_a_process_that_spent_little_tells_nothing_of_a_limit() -> None:
+    clock = FixedClock()
+    limiter = RateLimiter(clock)
+    limiter.answered(await admit(limiter, clock, Cost()), 200, {"x-ms-throttle-limit-percentage": "1.0"})
+    for cost in (Cost(), Cost(writes=1)):
+        await admit(limiter, clock, cost)
+    assert not clock.slept
