@@ -17,6 +17,7 @@ SECTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("First night", partial(_measured, "first_night")),
     ("Quiet night", partial(_measured, "quiet_night")),
     ("Write limit", partial(_measured, "write_limit")),
+    ("A first night at the limit", partial(_measured, "night_at_limit")),
     ("Webhook events", partial(_measured, "webhook_latency")),
     ("Replication lag", partial(_measured, "replication_lag")),
     ("Cold start", partial(_measured, "cold_start")),

@@ -75,7 +75,12 @@ class Quota:
         self._total = 0
         self._under_way = 0
         self._paced_at: datetime | None = None
-        self._forget_others()
+        self._allowed = _MOST * limit
+        self._others = 0.0
+        self._seen_at: datetime | None = None
+        self._full_at: datetime | None = None
+        self._crowded_at: datetime | None = None
+        self._joining = False
 
     def own(self, now: datetime) -> int:
         """What this process spent within the window, including promises that are not answered yet."""
@@ -158,12 +163,8 @@ class Quota:
         self._allowed = min(max(allowed, _NEWCOMER * self._limit), _MOST * self._limit)
 
     def _forget_others(self) -> None:
-        self._allowed = _MOST * self._limit
-        self._others = 0.0
-        self._seen_at: datetime | None = None
-        self._full_at: datetime | None = None
-        self._crowded_at: datetime | None = None
-        self._joining = False
+        self._allowed, self._others, self._joining = _MOST * self._limit, 0.0, False
+        self._seen_at = self._full_at = self._crowded_at = None
 
     def _others_known(self, now: datetime) -> datetime | None:
         """When Graph last told of others, if that was within a window."""
