@@ -139,11 +139,11 @@ async def _make_all(tenant: SimulatedTenant, answers: Answers) -> Night:
         classes=len(wanted),
         seconds=clock.elapsed,
         refused=spent.refused / spent.requests,
-        minutes=list(_by_minute(counts)),
+        minutes=list(by_minute(counts)),
     )
 
 
-def _by_minute(counts: Sequence[tuple[int, int]]) -> Iterator[Minute]:
+def by_minute(counts: Sequence[tuple[int, int]]) -> Iterator[Minute]:
     """`counts` are what each process had spent, every _STEP seconds."""
     window, minute = int(WRITES_WINDOW / _STEP), int(_MINUTE / _STEP)
     for end in range(minute, len(counts), minute):
