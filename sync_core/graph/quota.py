@@ -29,7 +29,7 @@ _STEP = 0.05
 """Graph reports the share in tenths: the real share may be this much higher or lower."""
 
 _FULL = 1.0 - _STEP
-"""The share from which Graph rounds to 1.0."""
+"""The share from which Graph rounds to 1.0. A share that it might report exactly is taken for 1.0 from here, too."""
 
 _BESIDE_OTHERS = 0.96
 """The share that bulk work of all processes uses together: a little above the one at which Graph's report changes."""
@@ -125,15 +125,15 @@ class Quota:
 
     def see_share(self, share: float, now: datetime) -> None:
         """Record Graph's report that all processes together use `share` of the limit."""
-        self._see(share - _STEP, now)
+        self._see(share - _STEP, now, full=share >= _FULL)
 
     def see_refusal(self, now: datetime) -> None:
         """Record a refusal by Graph: the whole limit is used."""
-        self._see(1.0, now)
+        self._see(1.0, now, full=True)
 
-    def _see(self, share: float, now: datetime) -> None:
-        """All processes together use at least this share of the limit."""
-        own, known, full = self.own(now), self._others_known(now), share >= _FULL
+    def _see(self, share: float, now: datetime, *, full: bool) -> None:
+        """All processes together use at least this share of the limit. `full`: all that they may."""
+        own, known = self.own(now), self._others_known(now)
         others = share * self._limit - own
         if others <= 0 and not (full or known):
             return

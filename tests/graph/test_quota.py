@@ -33,7 +33,8 @@ class Run:
 
     Every `urgent_every` seconds there is an urgent write too: in the first process, or with `apart` in a process of its
     own, as when the urgent function scales separately. `waited` has the seconds until Graph accepted each urgent write.
-    Graph counts each write as `cost`. `times` has the second and the process of each that it accepted.
+    Graph counts each write as `cost`, and reports the used share with `digits` after the point. `times` has the second
+    and the process of each write that it accepted.
     """
 
     starts: list[float]
@@ -43,6 +44,7 @@ class Run:
     urgent_every: float = 0.0
     apart: bool = False
     cost: int = 1
+    digits: int = 1
     ends: list[float] = field(default_factory=list)
     written: list[int] = field(init=False)
     refused: list[int] = field(init=False)
@@ -147,7 +149,7 @@ class Run:
             server.spend(self.cost, now)
             self.written[host] += self.cost
             self.times.append((now, host))
-            share = float(f"{server.share:.1f}") if server.share >= 0.8 else None
+            share = float(f"{server.share:.{self.digits}f}") if server.share >= 0.8 else None
             self._at(now + half_latency(), lambda now: respond(now, 0, share, finish))
 
         def respond(now: float, retry_after: float, share: float | None, finish: Callable[[float, bool], None]) -> None:
@@ -211,6 +213,14 @@ def test_a_second_process_has_its_share_within_a_window_and_keeps_it(start: floa
     used = [run.used(start + seconds) for seconds in range(0, 450, 5)]
     assert mean(used) >= 0.94
     assert min(used) >= 0.75
+
+
+@pytest.mark.parametrize("starts", [[0.0], [0.0, 0.0], [0.0, 200.0], [0.0] * 5])
+def test_a_share_that_graph_reports_exactly_is_as_good(starts: list[float]) -> None:
+    """Graph does not document how it rounds."""
+    run = Run(starts, seconds=600, digits=2)
+    assert mean(run.used(end) for end in range(350, 600, 5)) >= 0.93
+    assert run.refused_share() < 0.002
 
 
 def test_a_process_has_all_again_within_two_windows_of_the_others_end() -> None:
