@@ -28,6 +28,9 @@ _ALONE = 0.99
 _STEP = 0.05
 """Graph reports the share in tenths: the real share may be this much higher or lower."""
 
+_REPORTED_FROM = 0.8
+"""The share from which Graph reports it."""
+
 _FULL = 1.0 - _STEP
 """The share from which Graph rounds to 1.0. A share that it might report exactly is taken for 1.0 from here, too."""
 
@@ -51,7 +54,7 @@ _SEEN = 0.005
 
 _LARGER = 1.05
 """A process that spends this many times the half of all makes room for others…"""
-_HALVED = 0.25
+_HALVED = 0.5
 """… so fast that it would come down to the half within this part of a window…"""
 _MAKES_ROOM = 1 / 15
 """… for this part of a window after each report of 1.0, in which it leaves to them what room there is."""
@@ -80,7 +83,8 @@ class Quota:
         self._seen_at: datetime | None = None
         self._full_at: datetime | None = None
         self._crowded_at: datetime | None = None
-        self._joining = False
+        self._room_at: datetime | None = None
+        self._joining = self._reported = False
 
     def own(self, now: datetime) -> int:
         """What this process spent within the window, including promises that are not answered yet."""
@@ -125,7 +129,15 @@ class Quota:
 
     def see_share(self, share: float, now: datetime) -> None:
         """Record Graph's report that all processes together use `share` of the limit."""
+        self._reported = True
         self._see(share - _STEP, now, full=share >= _FULL)
+
+    def see_room(self, now: datetime) -> None:
+        """Record an answer without a report, which means less than 80 %, if Graph has reported a share here."""
+        if self._reported and self._others_known(now):
+            self._crowded_at = None
+            self._see(_REPORTED_FROM, now, full=False)
+            self._room_at = now
 
     def see_refusal(self, now: datetime) -> None:
         """Record a refusal by Graph: the whole limit is used."""
@@ -147,7 +159,8 @@ class Quota:
         self._others, self._seen_at = max(others, 0.0), now
         self._full_at = now if full else self._full_at
         self._crowded_at = now if full and others > _SEEN * self._limit else self._crowded_at
-        self._joining = own < others and (self._joining or (full and own < _NEWCOMER * self._limit))
+        new = own < (_NEWCOMER if full else _NEWCOMER / 2) * self._limit
+        self._joining = own < others and (self._joining or new)
         self._allow(own, passed, now)
 
     def _allow(self, own: int, passed: float, now: datetime) -> None:
@@ -183,10 +196,11 @@ class Quota:
         """The time from one spending to the next, which is `cost`, once the first half is spent."""
         if self._joining and self._full_at != self._seen_at:
             return self._window / self._limit * cost / _HASTE
+        half_pace, left = 2 * self._window / self._limit * cost, usable - own
         if self._joining and own < _NEWCOMER * self._limit:
-            return 2 * self._window / self._limit * cost
-        left = usable - own
-        return self._first_back(now) / left * cost if left > 0 else self._window / _TRIES
+            return half_pace
+        even_pace = self._first_back(now) / left * cost if left > 0 else self._window / _TRIES
+        return min(even_pace, half_pace) if self._seen_at and self._room_at == self._seen_at else even_pace
 
     def _first_back(self, now: datetime) -> timedelta:
         """The time until the first spending comes back; a moment where there is none, as work under way will show.

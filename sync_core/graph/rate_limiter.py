@@ -111,8 +111,12 @@ class RateLimiter:
             self._close(retry_after(headers), now)
         elif status:
             self._unspecified = 0
-            if told.share and (concerned := self._concerned(cost, now, (self._writes, self._units))):
-                concerned.see_share(told.share, now)
+            if told.share:
+                if concerned := self._concerned(cost, now, (self._writes, self._units)):
+                    concerned.see_share(told.share, now)
+            elif status < 300:
+                self._writes.see_room(now)
+                self._units.see_room(now)
 
     def _concerned(self, cost: Cost, now: datetime, quotas: Sequence[Quota]) -> Quota | None:
         """The limit that Graph's answer is about, which it does not tell: of `quotas`, the one with the largest share.
