@@ -10,9 +10,9 @@ over the time until the first of it comes back, so that a long run never waits f
 reserved for urgent work, which nobody can predict.
 
 Processes share a limit without a word between them. While Graph reports 1.0, each comes down by a part of what it
-spends; while Graph reports less, each may spend a little more, all by the same amount. So together they stay where the
-report changes. A process that spends more than all others comes down to half within a window, so one that joins has its
-fair share by then.
+spends; while it reports less, or nothing any more, each may spend a little more, all by the same amount. So together
+they stay where the report changes. A process that spends more than all others comes down to half within a window, so
+one that joins has its fair share by then.
 """
 
 from __future__ import annotations
