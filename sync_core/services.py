@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from sync_core.clock import Clock
+    from sync_core.domain.ids import SchoolId
     from sync_core.domain.permissions import TenantCheck
+    from sync_core.domain.roster import MisGroup, Snapshot
+    from sync_core.domain.school.settings import SchoolSettings
     from sync_core.graph.port import TenantReaders, Tenants, TenantTeams
     from sync_core.messaging.port import DeadLetters, Outbox, QueueCheck
-    from sync_core.mis.port import DatedMis, FileDrops, MisSource, SourceCheck, Uploads
+    from sync_core.mis.port import DatedMis, FileDrops, MisSource, ReadAgain, SourceCheck, Uploads
     from sync_core.state.port import (
         ClassStore,
         RunStore,
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
         TenantStore,
         WebhookInbox,
     )
+
+MOST_KEPT = 800_000
+"""People, groups and memberships of the schools that a worker keeps."""
 
 
 class Applying(Protocol):
@@ -50,12 +56,45 @@ def _one_by_one(reader: SchoolReader, all_rows: bool) -> AbstractAsyncContextMan
     return nullcontext(reader)
 
 
+async def _never(settings: SchoolSettings, whole: Snapshot, groups: Sequence[MisGroup]) -> tuple[MisGroup, ...] | None:
+    return None
+
+
+class Kept(Protocol):
+    """What a plan of a school leaves for those that follow. `size` counts people, groups and memberships."""
+
+    @property
+    def size(self) -> int: ...
+
+
+class KeptSchools:
+    """What plans left of the schools that this worker read last, in memory only, up to `most` of all their sizes."""
+
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self._most = most
+        self._schools: dict[SchoolId, Kept] = {}
+
+    def of(self, school: SchoolId) -> Kept | None:
+        return self._schools.get(school)
+
+    def put(self, school: SchoolId, kept: Kept) -> None:
+        """Keep it in place of what was kept of the school. What was put first goes first."""
+        self.drop(school)
+        self._schools[school] = kept
+        while sum(each.size for each in self._schools.values()) > self._most:
+            self.drop(next(iter(self._schools)))
+
+    def drop(self, school: SchoolId) -> None:
+        self._schools.pop(school, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """All that a plan may touch. Nothing in it can write, so a preview cannot write either.
 
     `check_tenant` reads what the app may do in a tenant, by id, without a request to Graph. `ahead` makes of
     `school` the reader of one plan, which may read at one time what the plan needs: also all rows of classes or not.
+    `again` reads some groups of a school again, and `kept` is what plans left for the next ones.
     """
 
     school: SchoolReader
@@ -64,6 +103,8 @@ class Reading:
     check_tenant: Callable[[str], Awaitable[TenantCheck]]
     tenants: TenantReaders
     ahead: Callable[[SchoolReader, bool], AbstractAsyncContextManager[SchoolReader]] = _one_by_one
+    again: ReadAgain = _never
+    kept: KeptSchools = field(default_factory=KeptSchools)
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,7 @@ def build(foundation: _Foundation, refusals: telemetry.Refusals) -> App:
         tenants=store,
         runs=store,
         inbox=store.inbox,
-        reading=Reading(store, mis, clock, partial(check_tenant, graph), graph, ReadAhead),
+        reading=Reading(store, mis, clock, partial(check_tenant, graph), graph, ReadAhead, mis.again),
         graph=graph,
         teams=foundation.teams,
         file_drops=drops,

@@ -62,6 +62,7 @@ class OneRosterServer:
     - `filters` and `fields` are its treatment of these parameters: "serve", "ignore" or "refuse".
     - `largest_limit` is the largest one that it does not refuse.
     - `missing` are the collections that it has for all schools only, `unlisted` the users who are in `/users` alone.
+    - `alone` is whether it has single classes, and the enrolments of one.
     - `wrappers` are other names of the lists in its responses.
     - `tokens` is its token server.
     - `changes.hard` makes it forget deleted records.
@@ -91,6 +92,7 @@ class OneRosterServer:
     largest_limit: int = 100_000
     missing: Collection[str] = ()
     unlisted: Collection[str] = ()
+    alone: bool = True
     wrappers: Mapping[str, str] = field(default_factory=dict)
     tokens: TokenServer = field(default_factory=TokenServer)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -110,6 +112,8 @@ class OneRosterServer:
             app.router.add_get(root + "/schools/{school}", self._school)
             app.router.add_get(root + "/orgs", self._orgs)
             app.router.add_get(root + "/users/{user}", self._user)
+            app.router.add_get(root + "/classes/{class}", self._class)
+            app.router.add_get(root + "/schools/{school}/classes/{class}/enrollments", self._enrolments_of_class)
             app.router.add_get(root + "/{collection}", self._collection)
             app.router.add_get(root + "/schools/{school}/{collection}", self._collection)
         return app
@@ -132,6 +136,27 @@ class OneRosterServer:
             return refused
         users = [user for user in self._records(request, "users") if user["sourcedId"] == request.match_info["user"]]
         return web.json_response({"user": users[0]} if users else {}, status=200 if users else 404)
+
+    async def _class(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        fields = request.query.get("fields", "")
+        if fields and self.fields == "refuse":
+            return web.json_response({"imsx_codeMinor": "invalid_selection_field"}, status=400)
+        records = self.change("classes", self._records(request, "classes"))
+        found = [record for record in records if record["sourcedId"] == request.match_info["class"]]
+        if not (found and self.alone):
+            return web.json_response({}, status=404)
+        return web.json_response({self.wrappers.get("class", "class"): _only(found[0], fields)})
+
+    async def _enrolments_of_class(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        if not self.alone:
+            return web.json_response({}, status=404)
+        records = self._records(request, "enrollments")
+        of_class = [record for record in records if record["class"]["sourcedId"] == request.match_info["class"]]
+        return self._page(request, "enrollments", of_class)
 
     async def _collection(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):

@@ -37,6 +37,7 @@ class WondeServer:
     - `broken` is the status of all other answers, if not 0, and `broken_page` that of pages after the first.
     - `lag` is the delay after which a change of the school is served.
     - `updates` is whether it serves the changes since a time, by its clock `now`, or ignores that parameter.
+    - `alone` is whether it has single classes and groups.
     - `changes.hard` makes it report no deletion.
     - `requests` are the paths and queries of all requests so far.
     """
@@ -57,6 +58,7 @@ class WondeServer:
     broken_page: int = 0
     lag: timedelta = timedelta(0)
     updates: bool = True
+    alone: bool = True
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
     requests: list[str] = field(default_factory=list)
@@ -72,6 +74,7 @@ class WondeServer:
         app.router.add_get("/v1.0/schools/{school}", self._school)
         app.router.add_get("/v1.0/schools/{school}/counts", self._counts)
         app.router.add_get("/v1.0/schools/{school}/{collection}", self._collection)
+        app.router.add_get("/v1.0/schools/{school}/{collection}/{id}", self._single)
         return app
 
     async def _school(self, request: web.Request) -> web.Response:
@@ -115,6 +118,16 @@ class WondeServer:
         pagination |= {"more": more} if self.says_more else {}
         page = records[(number - 1) * limit : number * limit]
         return web.json_response({"data": page, "meta": {"pagination": pagination}})
+
+    async def _single(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        name, id_ = request.match_info["collection"], request.match_info["id"]
+        known = self._records(name, request.query.get("include", "")) if name in ("classes", "groups") else []
+        found = [record for record in known if record["id"] == id_]
+        if not (found and self.alone):
+            return web.json_response({"error": "resource_not_found"}, status=404)
+        return web.json_response({"data": found[0], "meta": {}})
 
     def _refused(self, request: web.Request) -> web.Response | None:
         self.requests.append(str(request.rel_url))

@@ -20,16 +20,13 @@ from sync_core.domain.runs import RELEASE, Cause, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun, scope_of
+from sync_core.planning.extra_owners import extra_owners
 from sync_core.planning.pinned import pinned_classes
 from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.reads.rows import records_of_tenant
-from sync_core.planning.school_plan import (
-    plan_to_show,
-    plan_within_limits,
-    read_extra_owners,
-    read_past,
-)
+from sync_core.planning.reads.tables import read_past
+from sync_core.planning.school_plan import plan_to_show, plan_within_limits
 from sync_core.services import Reading, Services
 from sync_core.state.port import ClassReader, HistoryReader
 from sync_core.sync.school import carry_out
@@ -151,8 +148,8 @@ async def _plan_undo(
     pins = sorted((*own, *made), key=lambda pin: pin.key)
     records = records_of_tenant(settings, all_records.values())
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
-    accounts = await reader.accounts(settings.tenant) or ()
-    extra = await read_extra_owners(settings, reader, accounts, now)
+    accounts = frozenset(account.id for account in await reader.accounts(settings.tenant) or ())
+    extra = extra_owners(await reader.choices(school), settings, accounts, now)
     pinned = pinned_classes(pins, records, extra)
     planned = plan_within_limits(pinned, records, settings, request, past, now, extra=extra, whole=False)
     return replace(planned, pins={pin.key: pin for pin in pins}), pins, left_out

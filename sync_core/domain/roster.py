@@ -136,6 +136,8 @@ class Snapshot:
 
     `feed` is what it was read from: the same school in another format is equal. `left_out` are examples of the records
     that were left out, and `counts` their numbers. `notes` are sentences about its source for an admin, with ids only.
+    `origin` is what its source needs to read some groups of it again, and only the source looks at it; None if it
+    cannot.
     """
 
     school: School
@@ -147,6 +149,7 @@ class Snapshot:
     doubt: Doubt = Doubt()
     notes: tuple[str, ...] = ()
     feed: Feed = field(default=Feed(), compare=False)
+    origin: object = field(default=None, compare=False, repr=False)
 
     @cached_property
     def students(self) -> Mapping[MisId, None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sync_core.domain.roster import Snapshot
+from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FileDrop
 
@@ -16,6 +17,21 @@ class MisSource(Protocol):
 
     async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         """The complete school as it is now, or as it was at `since` or later. Raises SnapshotRejected, Transient."""
+
+
+class ReadAgain(Protocol):
+    """Reads some groups of a school again, without the rest of it."""
+
+    async def __call__(
+        self, settings: SchoolSettings, whole: Snapshot, groups: Sequence[MisGroup]
+    ) -> tuple[MisGroup, ...] | None:
+        """These groups of `whole`, in this order, as they are now; None unless that is beyond doubt.
+
+        `whole` is a snapshot of the school that this source read. People are not read again: a changed user name or
+        address, and a new person, are found when the whole school is read, which a webhook that names people causes,
+        and each night. So nobody is in a group who was in none before. Raises nothing: where a request fails, the
+        reading of the whole school tells why.
+        """
 
 
 class DatedMis(Protocol):

@@ -169,6 +169,11 @@ class Quarantine:
     def has_left_out(self, school: SchoolId) -> bool:
         return school in self._schools
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was left out, and nothing is in doubt."""
+        return not self._counts and not self._in_doubt
+
     def findings(self, schools: Collection[str]) -> Callable[[SchoolId], Findings]:
         """What concerns each of the feed's `schools`, once all is read: its own, and what may be any school's.
 

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync_core.clock import Clock
 from sync_core.config import UNRESOLVED
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.roster import Snapshot
+from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FeedContainer, FeedFolder, OneRosterApi, WondeApi
+from sync_core.errors import SnapshotRejected, Transient
 from sync_core.mis.academic_years import Calendar, calendar_of
 from sync_core.mis.budget import LONGEST_READING
 from sync_core.mis.drop.reader import FileDropReader
 from sync_core.mis.port import MisSource
 from sync_core.mis.rejection import rejection, shielded
-from sync_core.mis.rest.cache import SchoolCache
+from sync_core.mis.rest.again.oneroster import read_oneroster_classes
+from sync_core.mis.rest.again.wonde import read_wonde_groups
+from sync_core.mis.rest.cache import FULL_EVERY, SchoolCache
 from sync_core.mis.rest.client import in_time
 from sync_core.mis.rest.oneroster import reach_oneroster, read_oneroster_api
 from sync_core.mis.rest.shared_lists import SharedLists
 from sync_core.mis.rest.wonde import reach_wonde, read_wonde
 from sync_core.mis.roster import no_school
 
+_LONGEST_AGAIN = timedelta(seconds=60)
+"""The longest time to read some groups again. The whole school is read instead of waiting longer."""
+
 
 class MisSources:
-    """Implements the ports MisSource, DatedMis and SourceCheck.
+    """Implements the ports MisSource, DatedMis and SourceCheck, and ReadAgain with `again`.
 
     Each source names one of `secrets`, the application settings. A server has `longest` for one reading.
     """
@@ -51,6 +58,21 @@ class MisSources:
         """As `snapshot`, with what counts at that moment."""
         with shielded():
             return await self._read(settings, since, moment)
+
+    async def again(
+        self, settings: SchoolSettings, whole: Snapshot, groups: Sequence[MisGroup]
+    ) -> tuple[MisGroup, ...] | None:
+        """Requests are made only while the changes of the school could be read, and its people were read lately."""
+        now, source = self._clock.now(), settings.source
+        if not isinstance(source, OneRosterApi | WondeApi) or now - whole.taken_at >= FULL_EVERY:
+            return None
+        if self._cache.of(source, settings.school, now) is None or whole.school.id != settings.school:
+            return None
+        with suppress(SnapshotRejected, Transient), shielded():
+            async with in_time(min(self._longest, _LONGEST_AGAIN)):
+                read = await self._read_again(source, whole, groups, calendar_of(settings, now))
+                return None if read is None else tuple(read)
+        return None
 
     async def reach(self, settings: SchoolSettings) -> str:
         with shielded():
@@ -88,6 +110,17 @@ class MisSources:
                 return await read_oneroster_api(source, secret, school, self._cache, lists, self._clock, calendar)
             case WondeApi():
                 return await read_wonde(source, secret, school, self._cache, self._clock, calendar)
+
+    async def _read_again(
+        self, source: OneRosterApi | WondeApi, whole: Snapshot, groups: Sequence[MisGroup], calendar: Calendar
+    ) -> list[MisGroup] | None:
+        secret, clock = self._secret(source), self._clock
+        match source:
+            case OneRosterApi():
+                quirks, lists = self._cache.quirks(source), self._lists.of(source, clock.now())
+                return await read_oneroster_classes(source, secret, whole, groups, quirks, lists, clock, calendar)
+            case WondeApi():
+                return await read_wonde_groups(source, secret, whole, groups, clock, calendar)
 
     def _secret(self, source: OneRosterApi | WondeApi) -> str:
         secret = self._secrets.get(source.secret, "").strip()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -17,12 +16,13 @@ from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, plain_id
 from sync_core.domain.nicknames import without_doubtful
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot, each_once
 from sync_core.domain.runs import HoldStatus
-from sync_core.domain.school.settings import DepartedOwners, Mis, SchoolSettings, TeachingOwners
+from sync_core.domain.school.settings import DepartedOwners, Mis, SchoolSettings
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners
 from sync_core.planning.limits.doubt import Benefit
-from sync_core.planning.matching.accounts import Matched, ids_of_upns, match_people, tries_of
-from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
-from sync_core.planning.matching.reasons import accounts_of, certain_of
+from sync_core.planning.matching.accounts import Matched, tries_of
+from sync_core.planning.matching.everybody import Everybody, Heads, heads_of, owners_of, owning
+from sync_core.planning.matching.guard import SchoolMatching
+from sync_core.planning.matching.reasons import accounts_of
 from sync_core.planning.naming.class_keys import own_classes
 from sync_core.planning.naming.names import assign_names
 from sync_core.planning.run_notes import note_on_retired, note_on_undecided, notes_on_feed, notes_on_graph_limits
@@ -42,8 +42,8 @@ class RuledSchool:
     `groups` are all groups that can have a class. `people` are those of the MIS, and `students` and `staff` their
     accounts in each role. `matching` is how the people of the whole school were matched. `proposals` are groups that
     may continue earlier classes, and those of `classes` whose keys are in `waiting` are not to be made while that is
-    not decided. `adoptions` are groups that may take classes which somebody made in Microsoft 365. `part`: only the
-    rows of the scope were known, and `matching` is the worst that it may be.
+    not decided. `adoptions` are groups that may take classes which somebody made in Microsoft 365. `part`: `groups` and
+    the known rows are those of the scope alone, and `matching` is the worst that it may be.
     """
 
     groups: Mapping[ClassKey, MisGroup]
@@ -88,16 +88,33 @@ def desired_classes(
     decided: Mapping[str, HoldStatus] = NO_DECISIONS,
     extra: ExtraOwners = NO_EXTRA_OWNERS,
     day: SchoolDay = WITHOUT_DATES,
-    *,
-    part: bool = False,
+) -> RuledSchool:
+    """Match the people of the snapshot to the accounts, and then as `ruled_classes`."""
+    everybody = Everybody.of(snapshot, settings, accounts)
+    return ruled_classes(everybody, snapshot, settings, records, requests, scope, pinned, decided, extra, day)
+
+
+def ruled_classes(
+    everybody: Everybody,
+    snapshot: Snapshot,
+    settings: SchoolSettings,
+    records: Records,
+    requests: Mapping[ClassKey, ClassRequest],
+    scope: frozenset[MisId] | None,
+    pinned: Set[ClassKey],
+    decided: Mapping[str, HoldStatus],
+    extra: ExtraOwners,
+    day: SchoolDay,
+    heads: Heads | None = None,
 ) -> RuledSchool:
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
     `scope` are the MIS ids of the groups to plan, and None means all groups; only then can a missing group end its
     class. Classes in `pinned`, and those whose year an admin ended, do not follow the rules. `decided` are the
-    decisions on proposals, by digest. `extra` is what admins chose for classes. `part`: the rows of the scope alone.
+    decisions on proposals, by digest. `extra` is what admins chose for classes. `heads` are those of the whole school
+    if the snapshot and the records have the groups of the scope alone, and `everybody` then has the whole school, too.
     """
-    extracted = extracted_groups(snapshot, settings)
+    extracted, part = extracted_groups(snapshot, settings), heads is not None
     retired = {key for key, record in records.items() if record.desired.retired and not _again(key, records, requests)}
     over, kept = extra.choices.following(Follow.ENDED) - pinned - retired, pinned | retired
     known = (records, settings, requests.keys(), kept, decided, extra.choices, day)
@@ -106,7 +123,7 @@ def desired_classes(
     known_keys = records.keys() | requests.keys() | followed.waiting
     with_class = {key: group for key, group in all_groups.items() if group.type in settings.types or key in known_keys}
     groups = _within(scope, with_class, apart)
-    rules = _Rules(snapshot, settings, tuple(accounts))
+    rules = _Rules(snapshot, settings, everybody)
     names_before = {key: record.desired.name for key, record in records.items()}
     names = assign_names(groups, identifier_of(snapshot.school, settings), names_before)
     ruled = rules.desired_of(groups, names, records, requests)
@@ -115,9 +132,9 @@ def desired_classes(
     ending = (*_absent(absent | (retired - pinned), records, rules.benefit), *_chosen(over, records, scope))
     return RuledSchool(
         groups=all_groups,
-        people=snapshot.people,
-        students=rules.students,
-        staff=rules.staff,
+        people=everybody.people,
+        students=everybody.students,
+        staff=everybody.staff,
         classes=classes,
         overruled=tuple(rules.desired_of(_of(pinned & records.keys(), all_groups), names_before, records, requests)),
         ended=tuple(map(extra.ended, ending)),
@@ -126,10 +143,10 @@ def desired_classes(
             *notes_on_feed(snapshot, extracted, settings, groups.values()),
             *note_on_undecided(followed.undecided & groups.keys()),
             *note_on_retired(retired & all_groups.keys()),
-            *rules.admin_notes,
-            *notes_on_graph_limits(classes, records, rules.admins),
+            *everybody.admin_notes,
+            *notes_on_graph_limits(classes, records, everybody.admins),
         ),
-        matching=rules.matching(with_class, records, apart, all_groups if part else with_class),
+        matching=rules.matching(with_class, records, apart, heads),
         part=part,
         proposals=tuple(each for each in followed.proposals if not each.keys.isdisjoint(groups)),
         waiting=followed.waiting,
@@ -203,109 +220,75 @@ _WITHOUT_PEOPLE = WITHOUT_CLASS | {ClassState.ENDED}
 class _Rules:
     """The rules of one school, whose people and admin owners are matched to accounts by their role in a group."""
 
-    def __init__(self, snapshot: Snapshot, settings: SchoolSettings, accounts: tuple[Account, ...]) -> None:
-        self._settings, self._snapshot = settings, snapshot
+    def __init__(self, snapshot: Snapshot, settings: SchoolSettings, everybody: Everybody) -> None:
+        self._settings, self._snapshot, self._everybody = settings, snapshot, everybody
         self.benefit = Benefit(snapshot.doubt, snapshot.people.keys())
-        roles = ((snapshot.students, settings.student_matching), (snapshot.teachers, settings.staff_matching))
-        by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
-        self.students, self.staff = match_people(by_role, accounts, _enrolled(snapshot))
-        self._people, self._accounts = snapshot.people, accounts
-        self._certain_students = certain_of(self.students, Rule.STUDENT)
-        self._certain_staff = certain_of(self.staff, Rule.TEACHER)
-        upns = [upn.lower() for upn in dict.fromkeys(settings.admin_owners)]
-        ids = ids_of_upns(frozenset(upns), accounts) if upns else {}
-        admins = [ids.get(upn) for upn in upns]
-        self.admins = {account: number for number, account in enumerate(admins, start=1) if account}
-        self.admin_notes = tuple(
-            f"admin owner number {number} of the settings has no account — correct admin_owners in the settings"
-            for number, account in enumerate(admins, start=1)
-            if account is None
-        )
-
-    @cached_property
-    def _known_ids(self) -> frozenset[AccountId]:
-        return frozenset(account.id for account in self._accounts)
+        self.students, self.staff = everybody.students, everybody.staff
 
     def without_one_account(self, groups: Collection[MisGroup]) -> dict[str, Any]:
         """The fields of a RuledSchool: the people of these groups who have no account, a disabled one, or several."""
-        students, staff = self.students, self.staff
-        missing, disabled = students.missing | staff.missing, students.disabled | staff.disabled
-        ambiguous = students.candidates.keys() | staff.candidates.keys()
-        # Few people need a closer look, and most memberships are of the others.
-        people = missing | disabled | ambiguous
+        everybody = self._everybody
+        people: Set[MisId] = everybody.doubtful
         if people:
-            people = people.intersection(
-                chain.from_iterable((*group.students, *self.owning(group)) for group in groups)
+            people = everybody.doubtful.intersection(
+                chain.from_iterable((*group.students, *owning(group, self._settings)) for group in groups)
             )
         return {
-            "people_without_account": tuple(sorted(people & missing)),
-            "people_disabled": tuple(sorted(people & disabled)),
-            "people_ambiguous": tuple(sorted(people & ambiguous)),
+            "people_without_account": tuple(sorted(people & everybody.missing)),
+            "people_disabled": tuple(sorted(people & everybody.disabled)),
+            "people_ambiguous": tuple(sorted(people & everybody.ambiguous)),
         }
 
-    def owning(self, group: MisGroup) -> tuple[MisId, ...]:
-        """The teachers who own the group's class."""
-        if group.type is not GroupType.TEACHING:
-            return ()
-        return group.teachers if self._settings.teaching_owners is TeachingOwners.ALL else group.teachers[:1]
-
     def matching(
-        self,
-        groups: Mapping[ClassKey, MisGroup],
-        records: Records,
-        pinned: Set[ClassKey],
-        perhaps: Mapping[ClassKey, MisGroup],
+        self, groups: Mapping[ClassKey, MisGroup], records: Records, pinned: Set[ClassKey], heads: Heads | None
     ) -> SchoolMatching:
         """How the people of these groups found their accounts. Pinned classes lose nobody.
 
-        Who finds none is counted in all groups that have a class `perhaps`.
+        `heads` are those of the whole school, None if the groups are all that have or get a class.
         """
-        students, staff = self._students_of(groups), self._owners_of(groups)
+        students, staff = self._students_of(groups), owners_of(groups.values(), self._settings)
         followed = groups.keys() & records.keys() - pinned
         lost = {key: self._lost(groups[key], records[key]) for key in sorted(followed)}
         tried = {
-            person: dict.fromkeys(tries_of(self._people[person], rule))
+            person: dict.fromkeys(tries_of(self._everybody.people[person], rule))
             for people, matched, rule in (
                 (students, self.students, self._settings.student_matching),
                 (staff, self.staff, self._settings.staff_matching),
             )
-            for person in people & matched.missing
+            for person in people.keys() & matched.missing
         }
-        possible = (students, staff) if perhaps is groups else (self._students_of(perhaps), self._owners_of(perhaps))
-        unmatched = frozenset(self.students.missing | self.students.candidates.keys()) & possible[0]
-        unmatched_staff = frozenset(self.staff.missing | self.staff.candidates.keys()) & possible[1]
+        heads = heads or heads_of(self._everybody, students, staff)
+        unmatched = heads.students.unmatched, heads.staff.unmatched
         return SchoolMatching(
-            students=RoleMatching(students, unmatched),
-            staff=RoleMatching(staff, unmatched_staff),
-            classes={key: self._of_group(group, unmatched, unmatched_staff) for key, group in groups.items()},
+            students=heads.students,
+            staff=heads.staff,
+            classes={key: self._of_group(group, *unmatched) for key, group in groups.items()},
             tried={person: tuple(tries) for person, tries in tried.items()},
             lost={key: people for key, people in lost.items() if people},
-            accounts=self._accounts,
+            accounts=self._everybody.accounts,
         )
 
     def _of_group(self, group: MisGroup, students: frozenset[MisId], staff: frozenset[MisId]) -> frozenset[MisId]:
         """Those of these people who are students of the group or own its class."""
         if not (students or staff):
             return _NOBODY
-        return students.intersection(group.students) | staff.intersection(self.owning(group))
+        return students.intersection(group.students) | staff.intersection(owning(group, self._settings))
 
-    def _students_of(self, groups: Mapping[ClassKey, MisGroup]) -> Set[MisId]:
+    def _students_of(self, groups: Mapping[ClassKey, MisGroup]) -> Mapping[MisId, None]:
         # Where every group has a class, as in most schools, these are the students of the snapshot.
         every = len(groups) == len(self._snapshot.groups)
-        return (self._snapshot.students if every else each_once(group.students for group in groups.values())).keys()
-
-    def _owners_of(self, groups: Mapping[ClassKey, MisGroup]) -> Set[MisId]:
-        return each_once(map(self.owning, groups.values())).keys()
+        return self._snapshot.students if every else each_once(group.students for group in groups.values())
 
     def _lost(self, group: MisGroup, record: ClassRecord) -> dict[AccountId, MisId]:
         """The accounts that people of the group had in its class, where these people find no account now."""
         missing = self._of_group(group, self.students.missing, self.staff.missing)
         if not missing or record.state in _WITHOUT_PEOPLE:
             return {}
+        everybody = self._everybody
         return {
             account: reason.person
             for account, reason in record.desired.reasons.items()
-            if reason.person in missing and account in self._known_ids and account not in self.admins
+            if reason.person in missing and account in everybody.account_ids and account not in everybody.admins
         }
 
     def desired_of(
@@ -323,12 +306,15 @@ class _Rules:
         self, key: ClassKey, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None
     ) -> DesiredClass:
         before = record.desired if record else None
-        owners = {account: Reason(Rule.ADMIN_OWNER) for account in self.admins}
-        if request and request.creator in self._known_ids:
+        everybody = self._everybody
+        owners = {account: Reason(Rule.ADMIN_OWNER) for account in everybody.admins}
+        if request and request.creator in everybody.account_ids:
             owners[request.creator] = Reason(Rule.CREATOR)
         earlier_owners, earlier = (before.owners, before.members) if before else (frozenset(), frozenset())
-        owners |= accounts_of(self.owning(group), self._certain_staff, self.staff.candidates, earlier_owners)
-        members = accounts_of(group.students, self._certain_students, self.students.candidates, earlier)
+        owners |= accounts_of(
+            owning(group, self._settings), everybody.certain_staff, self.staff.candidates, earlier_owners
+        )
+        members = accounts_of(group.students, everybody.certain_students, self.students.candidates, earlier)
         members |= owners
         generation = request.generation if request else 0
         requested_again = request is not None and (before is None or generation > before.generation)
@@ -364,9 +350,9 @@ class _Rules:
 
     def _revokes(self, group: MisGroup) -> bool:
         """Only if there are intended owners and all have accounts: a missing one may be a matching fault."""
-        owning = self.owning(group)
-        certain = not self.admin_notes and all(person in self.staff.ids for person in owning)
-        has_owner = bool(owning) or group.type is not GroupType.TEACHING
+        owners = owning(group, self._settings)
+        certain = not self._everybody.admin_notes and all(person in self.staff.ids for person in owners)
+        has_owner = bool(owners) or group.type is not GroupType.TEACHING
         return self._settings.departed_owners is DepartedOwners.REVOKE and certain and has_owner
 
 
@@ -380,11 +366,3 @@ def _earlier_group(group: MisGroup, before: DesiredClass | None) -> MisId:
 def identifier_of(school: School, settings: SchoolSettings) -> str:
     """What tells the school's class names from those of other schools: chosen, the DfE code, or the school's name."""
     return settings.name_identifier or school.dfe_code or " ".join(without_doubtful(school.name).split())
-
-
-def _enrolled(snapshot: Snapshot) -> Iterator[MisId]:
-    """The people of teaching and registration groups. A year group also has pupils who left or are yet to come."""
-    for group in snapshot.groups:
-        if group.type is not GroupType.YEAR:
-            yield from group.students
-            yield from group.teachers

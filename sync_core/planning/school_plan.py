@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
-from sync_core.domain.accounts import Account
-from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
+from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.classes.record import Records
-from sync_core.domain.ids import ClassKey, RunId, SchoolId
-from sync_core.domain.permissions import TenantCheck
-from sync_core.domain.roster import FeedStatistics, Snapshot
-from sync_core.domain.runs import Cause, HoldStatus, LeftOutRows, RunOutcome, RunRecord
+from sync_core.domain.ids import RunId, SchoolId
+from sync_core.domain.runs import Cause, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.team_permissions import checked_for_teams
-from sync_core.errors import SnapshotRejected, SyncError
+from sync_core.errors import SyncError
 from sync_core.messaging.messages import SyncSchool, UndoRun
 from sync_core.planning.collector import collector_paused
 from sync_core.planning.diff import make_plan
@@ -24,46 +21,22 @@ from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners, extra_
 from sync_core.planning.limits.holds import hold_text
 from sync_core.planning.limits.past import Past
 from sync_core.planning.limits.restraint import Restraint, WholeSchoolNeeded, WithinLimits
-from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, dated_by_now, statistics_of
-from sync_core.planning.matching.guard import NO_RATES, MatchRates
-from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
+from sync_core.planning.matching.everybody import Heads
+from sync_core.planning.membership import RuledSchool, groups_of_people, ruled_classes
 from sync_core.planning.naming.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.planning.pinned import pinned_classes
 from sync_core.planning.planned import PlanNotMade, SchoolPlan
 from sync_core.planning.reads.adoptions import list_classes, look_for_adoptions, priority_of_reads
-from sync_core.planning.reads.rows import records_in, rows_of_groups
+from sync_core.planning.reads.feed import ReadSchool, read_groups, read_whole
+from sync_core.planning.reads.rows import needs_all_rows, records_in, rows_of_groups
+from sync_core.planning.reads.tables import Known, read_tables
 from sync_core.planning.run_notes import expired_classes, notes_of, observe
 from sync_core.planning.teams import keys_of, plan_teams
 from sync_core.planning.year.arrangement import Arrangement, arrange, as_limits_see
 from sync_core.planning.year.calendar import SchoolDay, school_day
 from sync_core.planning.year.order import youngest_first
-from sync_core.planning.year.words import counts_of, notes_on, pause_of_all
+from sync_core.planning.year.words import counts_of, notes_on
 from sync_core.services import Reading
-from sync_core.state.port import ClassReader, SchoolReader
-
-_UNPAUSE = "to sync it before that, change pause_from, pause_until or pause in the calendar of its settings"
-_WITHOUT_ACCOUNTS = (
-    "the tenant's accounts were never read completely, so people would lose classes: nothing was planned",
-    "request a full resync of the tenant, or wait for the nightly run",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """What a plan has read, but for the rows of classes."""
-
-    request: SyncSchool
-    settings: SchoolSettings
-    check: TenantCheck
-    past: Past
-    snapshot: Snapshot
-    statistics: FeedStatistics
-    left_out: LeftOutRows
-    requests: Mapping[ClassKey, ClassRequest]
-    pins: Mapping[ClassKey, Pin]
-    accounts: tuple[Account, ...]
-    extra: ExtraOwners
-    now: datetime
 
 
 async def plan_school(
@@ -72,61 +45,48 @@ async def plan_school(
     """Return the plan for a school without writing anything. Raises PlanNotMade.
 
     `decided` are decisions on holds, by the digest of a held class, that are not yet written on the holds. A plan of
-    some groups reads only their rows where those alone decide it.
+    some groups reads them and their rows alone, where those decide it.
     """
-    read = await _read(request, reading, decided or {})
-    records = await rows_of_groups(request, read.snapshot, read.settings, reading.school)
-    if records is not None:
+    known, some_groups = await read_tables(request, reading, decided or {}), not needs_all_rows(request)
+    if some_groups:
         with suppress(WholeSchoolNeeded):
-            return await _plan(read, records, reading, part=True)
-    return await _plan(read, await records_in(read.settings, reading.school), reading, part=False)
+            return await _plan_part(known, await read_groups(known, reading), reading)
+    read = await read_whole(known, reading)
+    if some_groups:
+        with suppress(WholeSchoolNeeded):
+            return await _plan_part(known, read.part(known), reading)
+    records = await records_in(known.settings, reading.school)
+    return await _plan(known, read, records, reading, None)
 
 
-async def _read(request: SyncSchool, reading: Reading, decided: Mapping[str, HoldStatus]) -> _Read:
-    reader, school = reading.school, request.school
-    settings, check = await _may_be_planned(request, reading)
-    accepted = await reader.accepted_statistics(school)
-    now = reading.clock.now()
-    past = replace(await read_past(request, reader, now, accepted), decided=decided)
-    since = past.shared_since(request.cause, now)
-    snapshot, statistics, left_out = await _read_feed(request, settings, accepted, since, reading)
-    requests, pins = await reader.class_requests(school), await reader.pins(school)
-    accounts = await reader.accounts(settings.tenant)
-    now = reading.clock.now()
-    if accounts is None:
-        raise PlanNotMade(request, now, RunOutcome.REJECTED, *_WITHOUT_ACCOUNTS)
-    return _Read(
-        request=request,
-        settings=settings,
-        check=check,
-        past=past,
-        snapshot=snapshot,
-        statistics=statistics,
-        left_out=left_out,
-        requests=requests,
-        pins=pins,
-        accounts=accounts,
-        extra=await read_extra_owners(settings, reader, accounts, now),
-        now=now,
-    )
+async def _plan_part(known: Known, read: ReadSchool, reading: Reading) -> SchoolPlan:
+    """The plan of the groups that the request names. Raises WholeSchoolNeeded if the others may change it."""
+    records = await rows_of_groups(known.request, read.snapshot, known.settings, reading.school)
+    if records is None:
+        raise WholeSchoolNeeded
+    return await _plan(known, read, records, reading, read.school.heads)
 
 
-async def _plan(read: _Read, records: Records, reading: Reading, *, part: bool) -> SchoolPlan:
-    """The plan with these rows. `part`: they are not all. Raises WholeSchoolNeeded if the others may change it."""
-    request, settings, past, now, extra = read.request, read.settings, read.past, read.now, read.extra
-    snapshot, requests, pins = read.snapshot, read.requests, read.pins
+async def _plan(known: Known, read: ReadSchool, records: Records, reading: Reading, heads: Heads | None) -> SchoolPlan:
+    """The plan with these rows. `heads` are those of the whole school, if the rows are those of some groups alone.
+
+    Raises WholeSchoolNeeded if the other rows may change it.
+    """
+    request, settings, past, requests, pins = known.request, known.settings, known.past, known.requests, known.pins
+    snapshot, everybody, now = read.snapshot, read.school.whole.everybody, read.now
+    extra = extra_owners(known.choices, settings, everybody.account_ids, now)
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
     choices = (requests, scope, pins.keys(), past.decisions, extra, school_day(settings, now))
     with collector_paused():
-        ruled = desired_classes(snapshot, settings, read.accounts, records, *choices, part=part)
+        ruled = ruled_classes(everybody, snapshot, settings, records, *choices, heads)
     adoptions, listed = await look_for_adoptions(ruled, records, requests, settings, request, past, reading)
     ruled = adoptions.applied(ruled)
     pinned = pinned_classes(pins.values(), records, extra) if scope is None else ()
     wanted = (*ruled.classes, *pinned)
     planned = plan_within_limits(wanted, records, settings, request, past, now, ruled, extra, whole=scope is None)
-    if planned.teams and (teams := checked_for_teams(read.check, [settings])).teams_what:
+    if planned.teams and (teams := checked_for_teams(known.check, [settings])).teams_what:
         planned = planned.without_teams(f"{teams.teams_what} — {teams.teams_remedy}")
     rates = past.rates if planned.matching_failed else ruled.matching.rates
     statistics = replace(read.statistics, students_matched=rates.students, staff_matched=rates.staff)
@@ -150,58 +110,6 @@ async def _plan(read: _Read, records: Records, reading: Reading, *, part: bool) 
     of_whole = statistics if scope is None else None
     shown = read.left_out if read.left_out.count or past.left_out else None
     return replace(planned, run=run, pins=pins, statistics=of_whole, left_out=shown, listed=listed)
-
-
-async def _may_be_planned(request: SyncSchool, reading: Reading) -> tuple[SchoolSettings, TenantCheck]:
-    """The settings of the school, and what the app may do in its tenant.
-
-    Raises PlanNotMade for a school that is paused, or has no settings, or whose tenant lacks a permission.
-    """
-    settings = await reading.school.school(request.school)
-    if settings is None:
-        raise _paused(request, reading, "the school has no settings", "to sync it, save its settings")
-    if not settings.enabled:
-        raise _paused(request, reading, f"the school is {settings.paused}", "to sync it, resume the school")
-    if why := pause_of_all(school_day(settings, reading.clock.now())):
-        raise _paused(request, reading, why, _UNPAUSE)
-    check = await reading.check_tenant(settings.tenant)
-    if check.blocked:
-        message = f"{check.what}: nothing was planned"
-        raise PlanNotMade(request, reading.clock.now(), RunOutcome.BLOCKED, message, check.remedy)
-    return settings, check
-
-
-def _paused(request: SyncSchool, reading: Reading, why: str, remedy: str) -> PlanNotMade:
-    return PlanNotMade(request, reading.clock.now(), RunOutcome.PAUSED, f"{why}: nothing was planned", remedy)
-
-
-async def _read_feed(
-    request: SyncSchool,
-    settings: SchoolSettings,
-    accepted: FeedStatistics | None,
-    since: datetime | None,
-    reading: Reading,
-) -> tuple[Snapshot, FeedStatistics, LeftOutRows]:
-    """Return the snapshot, its statistics and the rows that were left out. Raises PlanNotMade if it is rejected."""
-    left_out: LeftOutRows | None = None
-    try:
-        snapshot = dated_by_now(await reading.mis.snapshot(settings, since), reading.clock.now())
-        statistics = statistics_of(snapshot)
-        left_out = LeftOutRows.of(snapshot, request.run, reading.clock.now())
-        check_left_out(snapshot, settings.limits)
-        check_snapshot(statistics, accepted, settings.limits)
-    except SnapshotRejected as rejected:
-        now = reading.clock.now()
-        raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
-    return snapshot, statistics, left_out
-
-
-async def read_extra_owners(
-    settings: SchoolSettings, reader: ClassReader, accounts: Iterable[Account], now: datetime
-) -> ExtraOwners:
-    """What admins chose for the classes of the school, with the extra owners of today. `accounts` are the tenant's."""
-    choices = await reader.choices(settings.school)
-    return extra_owners(choices, settings, frozenset(account.id for account in accounts), now)
 
 
 async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:
@@ -233,29 +141,6 @@ async def note_shared_names(
     return planned.with_notes(note_on_shared(shared, examples(shared))) if shared.keys else planned
 
 
-async def read_past(
-    request: SyncSchool | UndoRun, reader: SchoolReader, now: datetime, accepted: FeedStatistics | None
-) -> Past:
-    """Read the history for the limits of a run; `accepted` are the statistics of the last accepted feed."""
-    week = await reader.runs(request.school, now - timedelta(days=7))
-    last_run = max((run.at for run in week), default=None)
-    removed = sum(record.removals for record in week if record.id != request.run)
-    groups = accepted.groups if accepted else None
-    rates = MatchRates(accepted.students_matched, accepted.staff_matched) if accepted else NO_RATES
-    nights = [run.at for run in week if run.cause is Cause.NIGHTLY and run.outcome is RunOutcome.PLANNED]
-    left_out = sum(record.left_out for record in week)
-    holds = await reader.holds(request.school)
-    return Past(
-        removed=removed,
-        groups=groups,
-        holds=holds,
-        rates=rates,
-        night=max(nights, default=None),
-        last_run=last_run,
-        left_out=left_out,
-    )
-
-
 @collector_paused()
 def plan_within_limits(
     wanted: tuple[DesiredClass, ...],
@@ -280,8 +165,8 @@ def plan_within_limits(
     extra = extra.trusting(records) if allowed.matching_failed else extra
     allowed = _without_ended_grants(allowed, records, extra) if whole else allowed
     classes = _arranged(allowed.classes, records, day, extra)
-    plan = youngest_first(make_plan(classes, allowed.ended, records), ruled.groups if ruled else {}, day)
-    plan = plan.with_year_ends(records) if whole else plan
+    plan = make_plan(classes, allowed.ended, records)
+    plan = youngest_first(plan, ruled.groups if ruled else {}, day).with_year_ends(records) if whole else plan
     teams = plan_teams(_of_years_not_over(classes, day), records, now)
     run = RunRecord(
         school=request.school,

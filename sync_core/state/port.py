@@ -81,7 +81,8 @@ class AccountReader(Protocol):
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         """The tenant's accounts, no older than its accounts delta token.
 
-        None until that token is first written, because only some of the accounts may be known until then.
+        None until that token is first written, because only some of the accounts may be known until then. While nothing
+        is written, the same tuple is returned again, if this process still has it.
         """
 
 

@@ -13,7 +13,7 @@ from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
 from sync_core.domain.classes.record import ClassOutline, ClassRecord
 from sync_core.domain.classes.tenant_groups import Drift
-from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, HoldStatus, LeftOutRows, RunRecord, SettingsChange
@@ -45,7 +45,7 @@ class MemoryState:
         self._choices: dict[tuple[SchoolId, ClassKey], ClassChoice] = {}
         self._rules: dict[tuple[SchoolId, str], OwnerRule] = {}
         self._history: dict[tuple[SchoolId, ClassKey], list[AppliedDelta]] = {}
-        self._accounts: dict[str, dict[AccountId, Account]] = {}
+        self._accounts: dict[str, tuple[Account, ...]] = {}
         self._account_tokens: dict[str, AccountTokens] = {}
         self._groups_tokens: dict[str, str] = {}
         self._facts: dict[str, TenantFacts] = {}
@@ -280,7 +280,7 @@ class MemoryState:
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         await self._step("accounts")
         followed = self._account_tokens.get(tenant, AccountTokens()).delta is not None
-        return tuple(self._accounts[tenant].values()) if followed else None
+        return self._accounts[tenant] if followed else None
 
     async def account_tokens(self, tenant: str) -> AccountTokens:
         await self._step("account_tokens")
@@ -288,9 +288,9 @@ class MemoryState:
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         await self._step("write_accounts")
-        known = {} if changes.full else dict(self._accounts.get(tenant, {}))
+        known = {} if changes.full else {account.id: account for account in self._accounts.get(tenant, ())}
         known.update({change.id: change.on(known.get(change.id)) for change in changes.accounts})
-        self._accounts[tenant] = {id: account for id, account in known.items() if id not in changes.removed}
+        self._accounts[tenant] = tuple(account for id_, account in known.items() if id_ not in changes.removed)
         self._account_tokens[tenant] = self._account_tokens.get(tenant, AccountTokens()).after(changes)
         await self._step("write_accounts answered")
 

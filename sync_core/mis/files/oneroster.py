@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync_core.domain.ids import MisId, SchoolId
-from sync_core.domain.roster import GroupType, Person, School
+from sync_core.domain.roster import GroupType, MisGroup, Person, School
 from sync_core.mis.academic_years import Calendar, Session, session_years, year_of_class
 from sync_core.mis.files.text import one_word, same_word
 from sync_core.mis.files.words import Dates, DayFirst, Role, is_present, read_boolean, read_role
@@ -58,6 +58,16 @@ def read_roster(tables: Tables, taken_at: datetime, calendar: Calendar, quaranti
     return build_snapshots(
         roster.schools.values(), classes, roster.years, roster.people, calendar, taken_at, quarantine
     )
+
+
+def read_classes(tables: Tables, calendar: Calendar, quarantine: Quarantine) -> list[MisGroup]:
+    """The classes of the roster, as they are today, without its year groups. Raises SnapshotRejected."""
+    roster = _Roster(tables, calendar, quarantine)
+    roster.read_orgs()
+    roster.read_classes()
+    roster.read_users()
+    roster.read_enrolments()
+    return [each.to_group() for each in roster.classes.values()]
 
 
 def dates_of(tables: Tables, name: str, columns: Iterable[str], calendar: Calendar, quarantine: Quarantine) -> Dates:

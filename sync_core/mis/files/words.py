@@ -90,6 +90,11 @@ def year_group(text: str) -> str:
     return number[1].lstrip("0") or "0" if number else word
 
 
+def is_plain_date(text: str) -> bool:
+    """Whether a date reads the same whatever other dates a file has: it is empty, or begins with the year."""
+    return not text or _ISO.fullmatch(text) is not None
+
+
 class DayFirst(StrEnum):
     """The order of day and month where a file does not show it."""
 

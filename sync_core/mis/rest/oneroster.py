@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar
 from urllib.parse import quote, urlsplit
@@ -16,7 +16,7 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.school.sources import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
-from sync_core.mis.budget import FIRST_YEAR, ServerBudget
+from sync_core.mis.budget import ServerBudget
 from sync_core.mis.files.oneroster import Tables, may_be_in_class, read_roster
 from sync_core.mis.files.oneroster_roles import with_roles
 from sync_core.mis.quarantine import Quarantine
@@ -32,6 +32,7 @@ from sync_core.mis.rest.oneroster_records import (
     SCHEMAS_OF_ALL_SCHOOLS,
     WHOLE,
     at_school,
+    changes_from,
     find_list,
     find_record,
     in_class,
@@ -60,9 +61,6 @@ _SCOPES = {
     ),
 }
 """The choices of scopes, from the one that the standard recommends to none, which is the token server's default."""
-_OVERLAP = timedelta(minutes=10)
-"""A server may show a change some time after the time stamp of the change."""
-_CLOCKS_DIFFER = timedelta(days=1)
 _COLLECTIONS = ("academicSessions", "classes", "students", "teachers", "enrollments")
 _USERS = {"students": "users", "teachers": "users"}
 _SINGLE_READS = 20
@@ -73,6 +71,15 @@ _NO_PAGE = (204, 404, 416)
 """What servers return for a page beyond the end of a list."""
 _SMALLEST_PAGE = 10
 """A server whose page size is fixed has no smaller pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneRosterOrigin:
+    """What single classes are read again with: the school's org and the sessions, and the day of the first reading."""
+
+    api: OneRosterApi
+    calendar: Calendar
+    records: Collections
 
 
 async def read_oneroster_api(
@@ -91,7 +98,7 @@ async def read_oneroster_api(
     """
     budget = ServerBudget()
     try:
-        async with _signed_in(api, secret, school, cache.quirks(api), lists, budget, clock) as server:
+        async with signed_in(api, secret, school, cache.quirks(api), lists, budget, clock) as server:
             records = await server.read_school(api, school, cache)
     except SnapshotRejected:
         cache.put_quirks(api, Quirks())
@@ -102,7 +109,11 @@ async def read_oneroster_api(
         quarantine.note(note)
     tables = with_roles(Tables(partial(read_table, records, school)), calendar, quarantine)
     snapshots = read_roster(tables, lists.oldest or clock.now(), calendar, quarantine)
-    return with_format(snapshots, f"OneRoster {api.version} REST (the school's source says so)", calendar)
+    snapshots = with_format(snapshots, f"OneRoster {api.version} REST (the school's source says so)", calendar)
+    if not server.counted:
+        return snapshots
+    origin = OneRosterOrigin(api, calendar, {name: records[name] for name in ("orgs", "academicSessions")})
+    return {id_: replace(snapshot, origin=origin) for id_, snapshot in snapshots.items()}
 
 
 async def reach_oneroster(
@@ -110,12 +121,12 @@ async def reach_oneroster(
 ) -> None:
     """Sign in and read the school's org. Nothing is retried. Raises SnapshotRejected, Transient."""
     budget = ServerBudget(waits=timedelta(0))
-    async with _signed_in(api, secret, school, cache.quirks(api), lists, budget, clock) as server:
+    async with signed_in(api, secret, school, cache.quirks(api), lists, budget, clock) as server:
         await server.read_org()
 
 
 @asynccontextmanager
-async def _signed_in(
+async def signed_in(
     api: OneRosterApi,
     secret: str,
     school: SchoolId,
@@ -123,8 +134,8 @@ async def _signed_in(
     lists: ListsOfServer,
     budget: ServerBudget,
     clock: Clock,
-) -> AsyncIterator[_Server]:
-    async with _Server(api, school, quirks, lists, budget, clock) as server:
+) -> AsyncIterator[OneRosterServer]:
+    async with OneRosterServer(api, school, quirks, lists, budget, clock) as server:
         if not api.token_url:
             server.sign_in(secret)
             yield server
@@ -134,7 +145,7 @@ async def _signed_in(
             yield server
 
 
-class _Server(MisApi):
+class OneRosterServer(MisApi):
     """A OneRoster server, for one school. `quirks` are those known, and then also those found."""
 
     contact = "the vendor"
@@ -272,7 +283,7 @@ class _Server(MisApi):
 
         `known` were read from the moment `at` on.
         """
-        since = _changes_from(known.values(), at)
+        since = changes_from(known.values(), at)
         path, schema = self._path(name), SCHEMAS[_USERS.get(name, name)]
         filters = {"filter": f"dateLastModified>'{since}'"} if since else {}
         changes = (await self._whole(name, path, schema, filters)).records
@@ -300,6 +311,18 @@ class _Server(MisApi):
             user: record if is_at_school(record, self._school) else record.without("grades")
             for user, record in found.items()
         }
+
+    async def read_class(self, id_: str) -> tuple[Record, Mapping[str, Record]]:
+        """One class, and its enrolments by id. Raises Torn if these are not beyond doubt, SnapshotRejected."""
+        schema, path = SCHEMAS["classes"], f"classes/{self._quoted(id_)}"
+        found = find_record((await self._request(f"{self._root}/{path}", {}, schema)).answer, schema)
+        if found is None or found.id != id_:
+            raise Torn("another record was returned than the requested class")
+        school = f"{self._root}/schools/{self._quoted(self._school)}"
+        enrolments = await self._whole("enrollments", f"{school}/{path}/enrollments", SCHEMAS["enrollments"])
+        if enrolments.facts.totals is not Totals.LIST or not enrolments.records:
+            raise Torn("no total shows that the enrolments of the class are all there")
+        return found, enrolments.records
 
     async def _read_users(self, ids: Iterable[str]) -> Mapping[str, Record]:
         """The users with these ids that the server has. Each is requested."""
@@ -372,23 +395,3 @@ class _Server(MisApi):
     @staticmethod
     def _quoted(id_: str) -> str:
         return quote(id_, safe="")
-
-
-def _changes_from(records: Iterable[Record], at: datetime) -> str | None:
-    """The latest modification, by the server's clock, minus _OVERLAP.
-
-    None without records, and if one has no time or one that a server cannot have had when they were read, at `at`.
-    """
-    times = [_moment(record["dateLastModified"]) for record in records]
-    latest = max((time for time in times if time), default=None)
-    if latest is None or None in times or latest > at + _CLOCKS_DIFFER:
-        return None
-    return (latest - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.year >= FIRST_YEAR else None
-    except (ValueError, OverflowError):
-        return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
+from sync_core.mis.budget import FIRST_YEAR
 from sync_core.mis.records import Part, Record, Schema, if_text, items, reference, references, text, texts
 from sync_core.mis.rest.answer import Answer
 from sync_core.mis.rest.cache import Collections
@@ -44,6 +46,9 @@ NAMES = {
     "orgSourcedIds": "orgs",
 }
 """The fields of records by the names of the columns that they become."""
+_OVERLAP = timedelta(minutes=10)
+"""A server may show a change some time after the time stamp of the change."""
+_CLOCKS_DIFFER = timedelta(days=1)
 _COLUMNS = {name: column for column, name in NAMES.items()}
 
 
@@ -148,3 +153,23 @@ def _roles(user: Record, school: str) -> Sequence[Record | None]:
     """The roles of a user at the school: in 1.2 a list, each at an org; None for the one role of 1.1."""
     here = [role for role in user.parts.get("roles", ()) if role["org"] == school or role.field == "org"]
     return here or [None]
+
+
+def changes_from(records: Iterable[Record], at: datetime) -> str | None:
+    """The latest modification, by the server's clock, minus _OVERLAP.
+
+    None without records, and if one has no time or one that a server cannot have had when they were read, at `at`.
+    """
+    times = [_moment(record["dateLastModified"]) for record in records]
+    latest = max((time for time in times if time), default=None)
+    if latest is None or None in times or latest > at + _CLOCKS_DIFFER:
+        return None
+    return (latest - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.year >= FIRST_YEAR else None
+    except (ValueError, OverflowError):
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
@@ -39,26 +39,38 @@ _NO_ID = "\0"
 _SCOPES = "have Wonde give the token the scopes for this school's classes, groups, students, employees and emails"
 
 
+@dataclass(frozen=True, slots=True)
+class WondeOrigin:
+    """What single groups are read again with: the ids that people have by Wonde's ids, on the day of the reading."""
+
+    api: WondeApi
+    calendar: Calendar
+    ids: dict[str, dict[str, MisId]]
+
+
 async def read_wonde(
     api: WondeApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock, calendar: Calendar
 ) -> Snapshots:
     """A snapshot of the school that the source names, by our id `school`. Raises SnapshotRejected, Transient."""
     budget = ServerBudget()
-    async with _Server(api, budget, clock) as server:
+    async with WondeServer(api, budget, clock) as server:
         server.sign_in(secret)
         records = await server.read_school(api, school, cache)
     quarantine = Quarantine(budget.memory)
-    return with_format(snapshot_of(records, school, clock.now(), calendar, quarantine), "Wonde", calendar)
+    roster = Roster(records, school, calendar.current_year, quarantine)
+    snapshots = with_format(roster.snapshots(clock.now(), calendar), "Wonde", calendar)
+    origin = WondeOrigin(api, calendar, roster.ids)
+    return {id_: replace(snapshot, origin=origin) for id_, snapshot in snapshots.items()}
 
 
 async def reach_wonde(api: WondeApi, secret: str, clock: Clock) -> None:
     """Read the school without its people. Nothing is retried. Raises SnapshotRejected, Transient."""
-    async with _Server(api, ServerBudget(waits=timedelta(0)), clock) as server:
+    async with WondeServer(api, ServerBudget(waits=timedelta(0)), clock) as server:
         server.sign_in(secret)
         await server.read_itself()
 
 
-class _Server(MisApi):
+class WondeServer(MisApi):
     """Wonde, for one school."""
 
     contact = "Wonde"
@@ -112,6 +124,15 @@ class _Server(MisApi):
             f"check that {self._host} is the domain of the school's region, and that the school approved access",
         )
 
+    async def read_group(self, collection: str, id_: str) -> Record:
+        """One class or group with its people. Raises Torn if it is not there, SnapshotRejected."""
+        path = f"{self._root}/{collection}/{quote(id_, safe='')}"
+        page = await self.get(path, {"include": "students,employees"}, GROUP.read)
+        group = GROUP.read(at(page.answer.fields, "data"))
+        if group is None or group.id != id_:
+            raise Torn("another record was returned than the requested group")
+        return group
+
     async def _read_counts(self) -> dict[str, int | None]:
         page = await self.get(f"{self._root}/counts", {"include": ",".join(_COUNTED)}, ID.read)
         fields = page.answer.fields
@@ -160,31 +181,12 @@ class _Server(MisApi):
         return {**query, **link_query(str(link))} if more else None
 
 
-def snapshot_of(
-    records: Collections, school: SchoolId, now: datetime, calendar: Calendar, quarantine: Quarantine
-) -> Snapshots:
-    """The snapshot by school id, in the academic year of today, because Wonde names no year.
+@dataclass(slots=True)
+class Roster:
+    """The school's people and groups while its records are read, in the academic year of today: Wonde names none.
 
     Classes are teaching groups. Of the groups, only the types REGISTRATION and YEAR count. Records that cannot be
-    understood are left out. Raises SnapshotRejected.
-    """
-    roster = _Roster(records, school, calendar.current_year, quarantine)
-    roster.read_people()
-    for collection in ("classes", "groups"):
-        roster.read_groups(collection)
-    details = records["school"][""]
-    schools = [School(school, details["name"], _dfe_code(details))]
-    if not roster.classes and not quarantine.has_left_out(school):
-        raise _no_group(records)
-    years = YearGroups(quarantine.budget)
-    return build_snapshots(schools, roster.classes.values(), years, roster.people, calendar, now, quarantine)
-
-
-@dataclass(slots=True)
-class _Roster:
-    """The school's people and groups while its records are read.
-
-    `ids` are the person ids of students and of employees by Wonde's id.
+    understood are left out. `ids` are the person ids of students and of employees by Wonde's id.
     """
 
     records: Collections
@@ -194,6 +196,18 @@ class _Roster:
     ids: dict[str, dict[str, MisId]] = field(default_factory=lambda: {name: {} for name in _PEOPLE})
     people: dict[str, Person] = field(default_factory=dict)
     classes: dict[str, RosterClass] = field(default_factory=dict)
+
+    def snapshots(self, now: datetime, calendar: Calendar) -> Snapshots:
+        """The snapshot by school id. Raises SnapshotRejected."""
+        self.read_people()
+        for collection in ("classes", "groups"):
+            self.read_groups(collection)
+        details = self.records["school"][""]
+        schools = [School(self.school, details["name"], _dfe_code(details))]
+        if not self.classes and not self.quarantine.has_left_out(self.school):
+            raise _no_group(self.records)
+        years = YearGroups(self.quarantine.budget)
+        return build_snapshots(schools, self.classes.values(), years, self.people, calendar, now, self.quarantine)
 
     def read_people(self) -> None:
         """A person's id is the `mis_id`. Wonde gives no usernames, and only the email is kept.

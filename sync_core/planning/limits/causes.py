@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from functools import cached_property
 
 from sync_core.domain.classes.desired import DesiredClass
@@ -58,8 +58,10 @@ class LossCauses:
         return {account: person for role in roles for person, account in role.ids.items()}
 
     @cached_property
-    def _grouped(self) -> frozenset[MisId]:
-        """Everybody who is in a group."""
+    def _grouped(self) -> Set[MisId]:
+        """Everybody who is in a group. A part is only planned of a school whose people are all in one."""
+        if self._ruled and self._ruled.part:
+            return self._ruled.people.keys()
         groups = self._ruled.groups.values() if self._ruled else ()
         return frozenset(person for group in groups for person in (*group.students, *group.teachers))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sync_core.domain.accounts import Account, AccountProperty
@@ -28,14 +28,17 @@ class MatchRates:
 
 @dataclass(frozen=True, slots=True)
 class RoleMatching:
-    """The people of one role in groups that have or get a class, and those of them without an account of their own."""
+    """How many people of one role are in groups that have or get a class, and who of them has no account of their own.
 
-    people: Set[MisId] = frozenset()
+    In the plan of a part of a school there are at least so many people, and at most these without an account.
+    """
+
+    people: int = 0
     unmatched: frozenset[MisId] = frozenset()
 
     @property
     def rate(self) -> MatchRate:
-        return MatchRate(len(self.people), len(self.unmatched))
+        return MatchRate(self.people, len(self.unmatched))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,10 @@ _MOST_GROUPS = 50
 
 
 def needs_all_rows(request: SyncSchool) -> bool:
-    """Whether the request alone tells that its plan reads the rows of all classes of the school."""
+    """Whether the request alone tells that its plan reads the rows of all classes of the school.
+
+    That is so if it names people, whose earlier groups only these rows tell, or too many groups.
+    """
     return request.scope is None or bool(request.people) or len(request.scope) > _MOST_GROUPS
 
 
@@ -26,12 +29,9 @@ async def rows_of_groups(
 ) -> Records | None:
     """The rows of the groups that the request names, if no other row can change what is planned for these groups.
 
-    None if the request names people, whose earlier groups only the rows of all classes tell, or too many groups, and
-    if a group is not in the MIS or has no class of its own: a new class needs a name that no other has, and may
+    None if a group is not in the MIS or has no class of its own: a new class needs a name that no other has, and may
     continue another one. A class of an earlier year that a group goes on with is not looked for.
     """
-    if needs_all_rows(request):
-        return None
     named = frozenset(request.scope or ())
     groups = [group for group in extracted_groups(snapshot, settings) if group.id in named]
     if {group.id for group in groups} != named:

@@ -26,7 +26,7 @@ from sync_core.mis.rest.cache import CachedSchool, PackedRecords, SchoolCache
 from sync_core.mis.rest.oneroster_records import ANYWHERE, NAMES, SCHEMAS, SCHEMAS_OF_ALL_SCHOOLS, keys_of, read_table
 from sync_core.mis.rest.paging import ListFacts, Take
 from sync_core.mis.rest.shared_lists import ListsOfServer, SharedLists, StoredRecords
-from sync_core.mis.rest.wonde import snapshot_of
+from sync_core.mis.rest.wonde import Roster
 from sync_core.mis.rest.wonde_records import GROUP, SCHOOL, person_of
 from tests.builders import NOON
 from tests.fakes.fixed_clock import FixedClock
@@ -94,7 +94,8 @@ def read_oneroster(raw: Mapping[str, Json]) -> dict[SchoolId, Snapshot]:
 def read_wonde(raw: Mapping[str, Json]) -> dict[SchoolId, Snapshot]:
     records = collections_of(raw, WONDE_SCHEMAS.__getitem__)
     (school,) = records["school"].values()
-    return snapshot_of(records | {"school": {"": school}}, SchoolId("S1"), NOON, feeds.TODAY, Quarantine())
+    roster = Roster(records | {"school": {"": school}}, SchoolId("S1"), feeds.TODAY.current_year, Quarantine())
+    return roster.snapshots(NOON, feeds.TODAY)
 
 
 FEEDS = {"OneRoster": (ONEROSTER, read_oneroster), "Wonde": (WONDE, read_wonde)}
