@@ -120,7 +120,7 @@ def _plan_school(classes: int) -> Planned:
         {"account_domain": DOMAIN}, school=_SCHOOL, tenant=_TENANT, source=FeedFolder("memory")
     )
     wanted, first = _timed(snapshot, settings, accounts, {})
-    known = {desired.key: _synced(desired) for desired in wanted}
+    known = {desired.key: synced(desired) for desired in wanted}
     _, quiet = _timed(snapshot, settings, accounts, known)
     return Planned(
         classes=classes,
@@ -223,7 +223,8 @@ def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
     return Snapshot(School(_SCHOOL, "School", "1234567"), groups, people, datetime.now(UTC)), accounts
 
 
-def _synced(desired: DesiredClass) -> ClassRecord:
+def synced(desired: DesiredClass) -> ClassRecord:
+    """The row of the class, which is in Microsoft 365 as desired."""
     actual = actual_as_desired(desired, ClassId(desired.key), datetime.now(UTC))
     # A copy, as the tables return it, so that equal sets are compared by value and not by identity.
     stored = replace(desired, members=frozenset(set(desired.members)), reasons=dict(desired.reasons))

@@ -22,6 +22,7 @@ SECTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("Replication lag", partial(_measured, "replication_lag")),
     ("Cold start", partial(_measured, "cold_start")),
     ("Planning", partial(_measured, "planning")),
+    ("A webhook of one group", partial(_measured, "group_event")),
     ("A trust in one set", partial(_measured, "trust")),
     ("A school year", partial(_measured, "school_year")),
     ("Pages of the console", partial(_measured, "console_pages")),
