@@ -147,7 +147,8 @@ class OneRosterServer:
         found = [record for record in records if record["sourcedId"] == request.match_info["class"]]
         if not (found and self.alone):
             return web.json_response({}, status=404)
-        return web.json_response({self.wrappers.get("class", "class"): _only(found[0], fields)})
+        [shown] = self.change("class", [_only(found[0], fields)])
+        return web.json_response({self.wrappers.get("class", "class"): shown})
 
     async def _enrolments_of_class(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):

@@ -127,7 +127,7 @@ class WondeServer:
         found = [record for record in known if record["id"] == id_]
         if not (found and self.alone):
             return web.json_response({"error": "resource_not_found"}, status=404)
-        return web.json_response({"data": found[0], "meta": {}})
+        return web.json_response({"data": self.change("single", found)[0], "meta": {}})
 
     def _refused(self, request: web.Request) -> web.Response | None:
         self.requests.append(str(request.rel_url))

@@ -21,7 +21,7 @@ from sync_core.mis.rest.again.oneroster import MOST_CLASSES
 from sync_core.mis.rest.again.wonde import MOST_GROUPS
 from sync_core.mis.rest.cache import FULL_EVERY
 from sync_core.mis.sources import MisSources
-from tests.builders import mis_sources, settings
+from tests.builders import NOON, mis_sources, settings
 from tests.mis.days import next_day
 from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, no_total, oneroster_scene, wonde_scene
 
@@ -155,6 +155,7 @@ OF_ONEROSTER: dict[str, Callable[[Vendor], None]] = {
     "a class of another school": lambda v: set_fields(v, "classes", school={"sourcedId": "S2"}),
     "a class to be deleted": lambda v: set_fields(v, "classes", status="tobedeleted"),
     "a class of an unknown session": lambda v: set_fields(v, "classes", terms=[{"sourcedId": "none"}]),
+    "another class": lambda v: set_fields(v, "class", sourcedId="other"),
     "a class without a title": lambda v: set_fields(v, "classes", title=""),
     "a class of an unknown type": lambda v: set_fields(v, "classes", classType="club"),
     "no filter of fields, and no smaller page": lambda v: fail(v, fields="refuse", largest_limit=1),
@@ -164,7 +165,7 @@ OF_WONDE: dict[str, Callable[[Vendor], None]] = {
     "a person who is not the school's": lambda v: set_fields(v, "classes", students={"data": [UNKNOWN]}),
     "no list of students": lambda v: set_fields(v, "classes", students=None),
     "no list of employees": lambda v: set_fields(v, "classes", employees=None),
-    "another id": lambda v: change_records(v, "classes", lambda record: {**record, "id": f"{record['id']}0"}),
+    "another id": lambda v: set_fields(v, "single", id="A1"),
     "no name": lambda v: set_fields(v, "classes", name=None, code="", description=None),
 }
 OF_BOTH: dict[str, Callable[[Vendor], None]] = {
@@ -177,7 +178,8 @@ OF_BOTH: dict[str, Callable[[Vendor], None]] = {
     "another source": lambda v: setattr(v, "source", replace(of_server(v), url=f"{of_server(v).url}/")),
     "another school": lambda v: setattr(v, "whole", replace(v.whole, school=replace(v.whole.school, id=SchoolId("x")))),
     "a snapshot that was made elsewhere": lambda v: setattr(v, "whole", replace(v.whole, origin=None)),
-    "people of yesterday": lambda v: v.scene.clock.advance(FULL_EVERY),
+    "people of long ago": lambda v: setattr(v, "whole", replace(v.whole, taken_at=NOON - FULL_EVERY)),
+    "a school of which all is to be read": lambda v: v.scene.clock.advance(FULL_EVERY),
     "another day": lambda v: v.scene.clock.advance(FULL_EVERY - timedelta(minutes=1)),
     "a worker that has not read the school": lambda v: setattr(v, "sources", mis_sources(v.scene.clock, SECRETS)),
 }
@@ -212,6 +214,20 @@ async def test_what_wonde_leaves_in_doubt_is_not_used(vendor: Vendor, fault: str
 async def test_a_failure_of_any_kind_is_left_to_the_reading_of_the_whole_school(vendor: Vendor, fault: str) -> None:
     OF_BOTH[fault](vendor)
     assert await vendor.again(vendor.classes()[:1]) is None
+
+
+async def test_a_snapshot_of_another_source_is_not_used(vendor: Vendor) -> None:
+    """Although the school has been read from this one, too."""
+    vendor.source = replace(of_server(vendor), url=f"{of_server(vendor).url}/")
+    await vendor.sources.snapshot(vendor.settings())
+    assert await vendor.again(vendor.classes()[:1]) is None
+
+
+async def test_a_server_without_totals_leaves_nothing_to_read_groups_with(tmp_path: Path) -> None:
+    async with oneroster_scene(tmp_path) as scene:
+        assert (await scene.read()).origin is not None
+        scene.server.total = no_total
+        assert (await scene.read()).origin is None
 
 
 async def test_a_year_group_is_read_where_it_is_a_record_of_its_own(vendor: Vendor) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sync_core.domain.ids import MisId, RunId, SchoolId
 from sync_core.domain.roster import Doubt, GroupType, MisGroup, Snapshot, SourceCount
 from sync_core.domain.runs import Cause, RunOutcome
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.naming.class_keys import class_key
 from sync_core.planning.planned import PlanNotMade
@@ -210,6 +211,43 @@ async def test_a_loss_above_a_limit_of_the_school_reads_the_whole_school() -> No
     scene.groups = with_group("G0", without("p0"))
     planned = await scene.plan("G0")
     assert (scene.alone, scene.whole, planned.run.held) == (1, 1, (class_key(GROUPS[0]),))
+
+
+async def test_what_another_plan_read_meanwhile_counts() -> None:
+    """A preview has read the whole school while the group was requested."""
+    scene = await make_school()
+
+    async def again(
+        settings: SchoolSettings, whole: Snapshot, groups: Sequence[MisGroup]
+    ) -> tuple[MisGroup, ...] | None:
+        await plan_school(SyncSchool(SCHOOL.id, RunId("preview"), Cause.ADMIN), scene.services.reading)
+        return await scene.again(settings, whole, groups)
+
+    request = SyncSchool(SCHOOL.id, RunId("run"), Cause.WEBHOOK, (MisId("G0"),))
+    await plan_school(request, replace(scene.services.reading, again=again))
+    assert (scene.alone, scene.whole) == (1, 2)
+
+
+async def test_a_school_that_might_be_rejected_is_read_as_a_whole() -> None:
+    """It has a third of its enrolments less."""
+    scene = await make_school(limits={"smallest_snapshot": 0.99})
+    scene.groups = with_group("H0", without("p1"))
+    with pytest.raises(PlanNotMade, match="under 99%"):
+        await scene.plan("H0")
+    assert (scene.alone, scene.whole) == (1, 1)
+
+
+async def test_a_feed_with_almost_too_many_faults_is_read_as_a_whole() -> None:
+    """As many faults may be too many, once a group has fewer records."""
+    scene = await make_school(limits={"left_out": 0.5, "left_out_rows": 1})
+    scene.counts = (SourceCount(source="enrollments", left_out=30, rows=60),)
+    scene.kept.drop(SCHOOL.id)
+    await scene.plan("G1")
+    await scene.plan("G1")
+    assert (scene.alone, scene.whole) == (1, 1)
+    scene.groups = with_group("G1", without("p5"))
+    await scene.plan("G1")
+    assert (scene.alone, scene.whole) == (2, 2)
 
 
 async def test_many_groups_that_were_read_alone_lead_to_a_reading_of_the_whole_school() -> None:

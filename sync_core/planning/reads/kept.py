@@ -16,7 +16,7 @@ from sync_core.domain.accounts import Account
 from sync_core.domain.ids import MisId
 from sync_core.domain.roster import FeedStatistics, GroupType, MisGroup, Snapshot, YearCounts, each_once
 from sync_core.domain.school.settings import SchoolSettings
-from sync_core.planning.matching.everybody import Everybody, Heads, enrolled_in, owners_of
+from sync_core.planning.matching.everybody import Everybody, Heads, enrolled_in, owners_of, owning
 from sync_core.planning.matching.guard import RoleMatching
 from sync_core.planning.membership import extracted_groups
 
@@ -166,11 +166,13 @@ class KeptSchool:
     @property
     def heads(self) -> Heads:
         """The heads of the whole school as it is known now: at least so many people, and at most these unmatched."""
-        before = [self.whole.groups[id_] for id_ in self.changed]
         students, owners = self.whole.people_with_class
         settings, now = self.whole.settings, self.changed.values()
-        left = {*_students(before)}.difference(_students(now))
-        left_owners = owners_of(before, settings).keys() - owners_of(now, settings).keys()
+        left, left_owners = set[MisId](), set[MisId]()
+        for group in now:
+            before = self.whole.groups[group.id]
+            left.update({*before.students}.difference(group.students))
+            left_owners.update({*owning(before, settings)}.difference(owning(group, settings)))
         unmatched = self.whole.unmatched_owners
         others = self.whole.everybody.unmatched_staff.intersection(owners_of(now, settings)) - unmatched
         return Heads(
