@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from sync_core.clock import Clock
+    from sync_core.domain.accounts import Account
     from sync_core.domain.ids import SchoolId
     from sync_core.domain.permissions import TenantCheck
     from sync_core.domain.roster import MisGroup, Snapshot
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     )
 
 MOST_KEPT = 800_000
-"""People, groups and memberships of the schools that a worker keeps."""
+"""People, groups and memberships of the schools that a worker keeps: about 50 MB."""
+MOST_ACCOUNTS = 60_000
+"""The accounts that these schools were matched with: as many as a worker has of all tenants anyway."""
 
 
 class Applying(Protocol):
@@ -61,17 +64,23 @@ async def _never(settings: SchoolSettings, whole: Snapshot, groups: Sequence[Mis
 
 
 class Kept(Protocol):
-    """What a plan of a school leaves for those that follow. `size` counts people, groups and memberships."""
+    """What a plan of a school leaves for those that follow. `size` counts people, groups and memberships.
+
+    `accounts` are those of its tenant, the same tuple for all its schools.
+    """
 
     @property
     def size(self) -> int: ...
+
+    @property
+    def accounts(self) -> tuple[Account, ...]: ...
 
 
 class KeptSchools:
     """What plans left of the schools that this worker read last, in memory only, up to `most` of all their sizes."""
 
-    def __init__(self, most: int = MOST_KEPT) -> None:
-        self._most = most
+    def __init__(self, most: int = MOST_KEPT, most_accounts: int = MOST_ACCOUNTS) -> None:
+        self._most, self._most_accounts = most, most_accounts
         self._schools: dict[SchoolId, Kept] = {}
 
     def of(self, school: SchoolId) -> Kept | None:
@@ -81,11 +90,19 @@ class KeptSchools:
         """Keep it in place of what was kept of the school. What was put first goes first."""
         self.drop(school)
         self._schools[school] = kept
-        while sum(each.size for each in self._schools.values()) > self._most:
+        while self._are_too_many:
             self.drop(next(iter(self._schools)))
 
     def drop(self, school: SchoolId) -> None:
         self._schools.pop(school, None)
+
+    @property
+    def _are_too_many(self) -> bool:
+        """One tenant may have any number of accounts, which the worker has for its plan anyway."""
+        kept = self._schools.values()
+        tenants = {id(each.accounts): len(each.accounts) for each in kept}
+        too_many_accounts = len(tenants) > 1 and sum(tenants.values()) > self._most_accounts
+        return too_many_accounts or sum(each.size for each in kept) > self._most
 
 
 @dataclass(frozen=True, slots=True)

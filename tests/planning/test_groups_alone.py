@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
 
+from sync_core.domain.accounts import Account
 from sync_core.domain.ids import MisId, RunId, SchoolId
 from sync_core.domain.roster import Doubt, GroupType, MisGroup, Snapshot, SourceCount
 from sync_core.domain.runs import Cause, RunOutcome
@@ -18,7 +19,7 @@ from sync_core.planning.planned import PlanNotMade
 from sync_core.planning.reads.kept import KeptSchool
 from sync_core.planning.school_plan import plan_school
 from sync_core.services import KeptSchools
-from tests.builders import SCHOOL, entra_ids, teaching
+from tests.builders import SCHOOL, accounts, entra_ids, teaching
 from tests.fakes.memory_state import MemoryState
 from tests.planning.part_scene import PUPILS, STAFF, OnlyAllRows, Scene, differences, make_scene, try_plan
 
@@ -279,11 +280,12 @@ async def test_a_school_that_cannot_be_read_in_parts_is_not_kept() -> None:
     assert scene.kept.of(SCHOOL.id) is None
 
 
+@dataclass(frozen=True)
 class Sized:
     """Something kept."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    size: int
+    accounts: tuple[Account, ...] = ()
 
 
 def test_the_schools_that_were_put_first_make_room() -> None:
@@ -296,3 +298,15 @@ def test_the_schools_that_were_put_first_make_room() -> None:
     assert [number for number in range(6) if kept.of(SchoolId(f"S{number}"))] == [2, 4, 5]
     kept.put(SchoolId("large"), Sized(11))
     assert kept.of(SchoolId("large")) is None
+
+
+def test_the_accounts_of_many_tenants_make_room_too() -> None:
+    """Those of one tenant are the same for all its schools, and may be any number."""
+    kept, tenant = KeptSchools(most_accounts=10), tuple(accounts(PUPILS[:6]))
+    for number in range(3):
+        kept.put(SchoolId(f"S{number}"), Sized(1, tenant))
+    assert all(kept.of(SchoolId(f"S{number}")) for number in range(3))
+    kept.put(SchoolId("other"), Sized(1, tuple(accounts(PUPILS[:5]))))
+    assert [number for number in range(3) if kept.of(SchoolId(f"S{number}"))] == []
+    kept.put(SchoolId("large"), Sized(1, tuple(accounts(PUPILS))))
+    assert (kept.of(SchoolId("other")), bool(kept.of(SchoolId("large")))) == (None, True)

@@ -1,1 +1,1 @@
-"""What a plan reads beside the MIS: rows of classes, and classes that somebody made by hand."""
+"""What a plan reads: the tables, the MIS, rows of classes, and classes that somebody made by hand."""
