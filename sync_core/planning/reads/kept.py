@@ -42,7 +42,7 @@ class WholeSchool:
 
     @cached_property
     def groups(self) -> Mapping[MisId, MisGroup]:
-        """The groups by id. None if some cannot have a class, or share an id: then no part can be told apart."""
+        """The groups by id. Empty if some cannot have a class, or share an id: then no part can be told apart."""
         groups = {group.id: group for group in self.snapshot.groups}
         apart = len(groups) == len(self.snapshot.groups) == len(extracted_groups(self.snapshot, self.settings))
         return groups if apart else {}
@@ -70,10 +70,8 @@ class WholeSchool:
     @cached_property
     def people_with_class(self) -> tuple[int, int]:
         """The numbers of students and of owners in groups of the types that the school chose."""
-        types, groups = self.settings.types, self.snapshot.groups
-        every = all(group.type in types for group in groups)
-        of_types = each_once(group.students for group in groups if group.type in types)
-        students = self.snapshot.students if every else of_types
+        types = self.settings.types
+        students = each_once(group.students for group in self.snapshot.groups if group.type in types)
         return len(students), len(self.owners) if GroupType.TEACHING in types else 0
 
 
