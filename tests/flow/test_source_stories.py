@@ -12,8 +12,11 @@ from aiohttp import web
 
 from local.mis.oneroster_api import OneRosterServer
 from local.mis.token_server import CLIENT, SECRET
+from local.mis.webhooks import send_webhook
+from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
+from local.world import WEBHOOK_SETTING
 from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 OAK = SchoolData(
@@ -118,3 +121,23 @@ def test_05_a_server_that_returns_half_of_its_data_removes_nobody(trust: Trust, 
     write(trust.schools["OAK"], trust.world.folder / "feed OAK")
     trust.run_night()
     assert trust.read_last_run("OAK")["outcome"] == "planned"
+
+
+def test_06_a_webhook_reads_the_class_that_it_names_and_no_list_of_the_school(
+    trust: Trust, server: OneRosterServer
+) -> None:
+    """The night before has read the school."""
+    drama = teaching("T2", "Drama", "amy ben cleo", "main")
+    trust.schools["OAK"] = replace(OAK, groups=(replace(OAK.groups[0], pupils=("amy", "ben", "cleo")), drama))
+    trust.save_settings("OAK", source=source(server), webhook_secrets=[WEBHOOK_SETTING])
+    trust.run_night()
+    trust.schools["OAK"] = replace(OAK, groups=(OAK.groups[0], drama))
+    write(trust.schools["OAK"], trust.world.folder / "feed OAK")
+    server.requests.clear()
+    before = count(trust.addresses)
+    send_webhook(trust.addresses.host, "OAK", "msg_06", ["T1"], [])
+    drain(trust.addresses, before)
+    assert trust.read_class(ART)["members"] == "amy ben main"
+    root = "/ims/oneroster/rostering/v1p2"
+    of_class = {f"{root}/classes/T1", f"{root}/schools/OAK/classes/T1/enrollments"}
+    assert {request.partition("?")[0] for request in server.requests} == of_class
