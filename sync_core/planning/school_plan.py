@@ -72,15 +72,16 @@ async def _plan(known: Known, read: ReadSchool, records: Records, reading: Readi
 
     Raises WholeSchoolNeeded if the other rows may change it.
     """
-    request, settings, past, requests, pins = known.request, known.settings, known.past, known.requests, known.pins
+    request, settings, past = known.request, known.settings, known.past
+    requests, pins, choices = read.recorded.requests, read.recorded.pins, read.recorded.choices
     snapshot, everybody, now = read.snapshot, read.school.whole.everybody, read.now
-    extra = extra_owners(known.choices, settings, everybody.account_ids, now)
+    extra = extra_owners(choices, settings, everybody.account_ids, now)
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
-    choices = (requests, scope, pins.keys(), past.decisions, extra, school_day(settings, now))
+    chosen = (requests, scope, pins.keys(), past.decisions, extra, school_day(settings, now))
     with collector_paused():
-        ruled = ruled_classes(everybody, snapshot, settings, records, *choices, heads)
+        ruled = ruled_classes(everybody, snapshot, settings, records, *chosen, heads)
     adoptions, listed = await look_for_adoptions(ruled, records, requests, settings, request, past, reading)
     ruled = adoptions.applied(ruled)
     pinned = pinned_classes(pins.values(), records, extra) if scope is None else ()

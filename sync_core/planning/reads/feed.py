@@ -14,13 +14,8 @@ from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, d
 from sync_core.planning.matching.everybody import Everybody
 from sync_core.planning.planned import PlanNotMade
 from sync_core.planning.reads.kept import KeptSchool, WholeSchool
-from sync_core.planning.reads.tables import Known
+from sync_core.planning.reads.tables import Known, Recorded, read_recorded
 from sync_core.services import Reading
-
-_WITHOUT_ACCOUNTS = (
-    "the tenant's accounts were never read completely, so people would lose classes: nothing was planned",
-    "request a full resync of the tenant, or wait for the nightly run",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +26,12 @@ class ReadSchool:
     snapshot: Snapshot
     statistics: FeedStatistics
     left_out: LeftOutRows
+    recorded: Recorded
     now: datetime
 
     def part(self, known: Known) -> ReadSchool:
         """The same with the groups alone that the request names. Raises WholeSchoolNeeded."""
-        return _of_part(self.school, known, self.now)
+        return _of_part(self.school, known, self.recorded, self.now)
 
 
 async def read_whole(known: Known, reading: Reading) -> ReadSchool:
@@ -53,27 +49,25 @@ async def read_whole(known: Known, reading: Reading) -> ReadSchool:
     except SnapshotRejected as rejected:
         now = reading.clock.now()
         raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
-    now = reading.clock.now()
-    if known.accounts is None:
-        raise PlanNotMade(request, now, RunOutcome.REJECTED, *_WITHOUT_ACCOUNTS)
+    recorded, now = await read_recorded(known, reading), reading.clock.now()
     with collector_paused():
-        everybody = Everybody.of(snapshot, settings, known.accounts)
+        everybody = Everybody.of(snapshot, settings, recorded.accounts)
     school = KeptSchool(WholeSchool(settings, snapshot, statistics, everybody))
     if snapshot.origin is not None:
         reading.kept.put(request.school, school)
-    return ReadSchool(school=school, snapshot=snapshot, statistics=statistics, left_out=left_out, now=now)
+    return ReadSchool(
+        school=school, snapshot=snapshot, statistics=statistics, left_out=left_out, recorded=recorded, now=now
+    )
 
 
 async def read_groups(known: Known, reading: Reading) -> ReadSchool:
     """The groups that a webhook names, read again. The rest of the school is as this worker read it last.
 
-    Raises WholeSchoolNeeded unless that leads to what a reading of the whole school would lead to. An admin wants all
+    Raises PlanNotMade, and WholeSchoolNeeded unless that leads to what a reading of the whole school would. An admin wants all
     of it as it is now.
     """
     request, settings, kept = known.request, known.settings, reading.kept.of(known.request.school)
-    if request.cause is not Cause.WEBHOOK or not isinstance(kept, KeptSchool):
-        raise WholeSchoolNeeded
-    if known.accounts is None or not kept.is_of(settings, known.accounts):
+    if request.cause is not Cause.WEBHOOK or not isinstance(kept, KeptSchool) or kept.whole.settings != settings:
         raise WholeSchoolNeeded
     named = frozenset(request.scope or ())
     groups = kept.named(named)
@@ -85,10 +79,13 @@ async def read_groups(known: Known, reading: Reading) -> ReadSchool:
     if school is None:
         raise WholeSchoolNeeded
     reading.kept.put(request.school, school)
-    return _of_part(school, known, reading.clock.now())
+    recorded = await read_recorded(known, reading)
+    if recorded.accounts is not school.accounts:
+        raise WholeSchoolNeeded
+    return _of_part(school, known, recorded, reading.clock.now())
 
 
-def _of_part(school: KeptSchool, known: Known, now: datetime) -> ReadSchool:
+def _of_part(school: KeptSchool, known: Known, recorded: Recorded, now: datetime) -> ReadSchool:
     """The groups that the request names. Raises WholeSchoolNeeded if the school might be rejected."""
     snapshot, limits = school.part(frozenset(known.request.scope or ()), now), known.settings.limits
     statistics = school.statistics(now)
@@ -98,4 +95,6 @@ def _of_part(school: KeptSchool, known: Known, now: datetime) -> ReadSchool:
     except SnapshotRejected:
         raise WholeSchoolNeeded from None
     left_out = LeftOutRows.of(snapshot, known.request.run, now)
-    return ReadSchool(school=school, snapshot=snapshot, statistics=statistics, left_out=left_out, now=now)
+    return ReadSchool(
+        school=school, snapshot=snapshot, statistics=statistics, left_out=left_out, recorded=recorded, now=now
+    )

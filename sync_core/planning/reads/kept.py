@@ -101,10 +101,6 @@ class KeptSchool:
     def accounts(self) -> tuple[Account, ...]:
         return self.whole.everybody.accounts
 
-    def is_of(self, settings: SchoolSettings, accounts: tuple[Account, ...]) -> bool:
-        """Whether it was read and matched under these settings, with exactly these accounts of the tenant."""
-        return self.accounts is accounts and self.whole.settings == settings
-
     def named(self, ids: Collection[MisId]) -> tuple[MisGroup, ...]:
         """The groups with these ids that can be planned without the rest of the school, as they are known."""
         known = (self.changed.get(id_) or self.whole.groups.get(id_) for id_ in sorted(ids))

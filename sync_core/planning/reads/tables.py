@@ -23,24 +23,31 @@ from sync_core.planning.year.words import pause_of_all
 from sync_core.services import Reading
 from sync_core.state.port import SchoolReader
 
+_WITHOUT_ACCOUNTS = (
+    "the tenant's accounts were never read completely, so people would lose classes: nothing was planned",
+    "request a full resync of the tenant, or wait for the nightly run",
+)
 _UNPAUSE = "to sync it before that, change pause_from, pause_until or pause in the calendar of its settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of a school before its MIS is read. `accepted` are the statistics of the last accepted feed.
-
-    `accounts` are those of its tenant; None if they were never read completely.
-    """
+    """What is known of a school before its MIS is read. `accepted` are the statistics of the last accepted feed."""
 
     request: SyncSchool
     settings: SchoolSettings
     check: TenantCheck
     past: Past
     accepted: FeedStatistics | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What people chose for the classes of a school, and the accounts of its tenant."""
+
     requests: Mapping[ClassKey, ClassRequest]
     pins: Mapping[ClassKey, Pin]
-    accounts: tuple[Account, ...] | None
+    accounts: tuple[Account, ...]
     choices: Choices
 
 
@@ -56,11 +63,17 @@ async def read_tables(request: SyncSchool, reading: Reading, decided: Mapping[st
         check=check,
         past=replace(past, decided=decided),
         accepted=accepted,
-        requests=await reader.class_requests(school),
-        pins=await reader.pins(school),
-        accounts=await reader.accounts(settings.tenant),
-        choices=await reader.choices(school),
     )
+
+
+async def read_recorded(known: Known, reading: Reading) -> Recorded:
+    """Read after the MIS, so that what was chosen meanwhile counts. Raises PlanNotMade."""
+    request, reader = known.request, reading.school
+    requests, pins = await reader.class_requests(request.school), await reader.pins(request.school)
+    accounts = await reader.accounts(known.settings.tenant)
+    if accounts is None:
+        raise PlanNotMade(request, reading.clock.now(), RunOutcome.REJECTED, *_WITHOUT_ACCOUNTS)
+    return Recorded(requests=requests, pins=pins, accounts=accounts, choices=await reader.choices(request.school))
 
 
 async def read_past(
