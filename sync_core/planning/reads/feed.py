@@ -63,8 +63,8 @@ async def read_whole(known: Known, reading: Reading) -> ReadSchool:
 async def read_groups(known: Known, reading: Reading) -> ReadSchool:
     """The groups that a webhook names, read again. The rest of the school is as this worker read it last.
 
-    Raises PlanNotMade, and WholeSchoolNeeded unless that leads to what a reading of the whole school would. An admin wants all
-    of it as it is now.
+    An admin wants all of the school as it is now. Raises PlanNotMade, and WholeSchoolNeeded unless this leads to what a
+    reading of the whole school would lead to.
     """
     request, settings, kept = known.request, known.settings, reading.kept.of(known.request.school)
     if request.cause is not Cause.WEBHOOK or not isinstance(kept, KeptSchool) or kept.whole.settings != settings:
