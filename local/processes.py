@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -72,6 +73,8 @@ def stop_on_signals() -> None:
     def stop(number: int, _: object) -> None:
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)
+        # A coroutine that was just made and is not awaited any more is nothing that a person must read of.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         raise Stopped(signal.Signals(number))
 
     for each in numbers:
