@@ -125,8 +125,13 @@ anything = nasty | st.recursive(
 )
 
 
+_DEEPEST = 6
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of each value within a JSON value."""
+    """The path of each value within a JSON value, down to _DEEPEST: no field of a record lies deeper."""
+    if len(path) == _DEEPEST:
+        return [path]
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path] * bool(path) + [place for name, part in parts for place in places(part, (*path, name))]
 
