@@ -13,7 +13,6 @@ import pytest
 from local.mis.oneroster_api import OneRosterServer
 from local.mis.wonde_api import WondeServer
 from local.school.data import SchoolData
-from local.school.oneroster_csv import write
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.school.sources import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
@@ -57,10 +56,7 @@ class Vendor:
 
     def change(self, school: SchoolData) -> None:
         self.school = school
-        if isinstance(self.scene, OneRosterScene):
-            write(school, self.scene.server.folder)
-        else:
-            self.scene.server.school = school
+        self.scene.publish(school)
         self.scene.clock.advance(timedelta(minutes=1))
 
     async def again(self, groups: Sequence[MisGroup], **chosen: Any) -> tuple[MisGroup, ...] | None:

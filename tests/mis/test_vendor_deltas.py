@@ -11,7 +11,6 @@ import pytest
 
 from local.mis.changes import Changes
 from local.school.data import SchoolData
-from local.school.oneroster_csv import write
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school.sources import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
@@ -47,10 +46,7 @@ class Vendor:
     def change(self, school: SchoolData) -> None:
         """Change the school, and advance the clock by half an hour."""
         self.school = school
-        if isinstance(self.scene, OneRosterScene):
-            write(school, self.scene.server.folder)
-        else:
-            self.scene.server.school = school
+        self.scene.publish(school)
         self.scene.clock.advance(timedelta(minutes=30))
 
     async def read(self, sources: MisSources | None = None) -> Snapshot:

@@ -63,6 +63,10 @@ class OneRosterScene:
         chosen = replace(settings(), school=SchoolId(school or self.school.id), source=api or self.api())
         return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
+    def publish(self, school: SchoolData) -> None:
+        """Have the server show this school from now on."""
+        write(school, self.server.folder)
+
     def exported(self) -> Snapshot:
         return replace(read_feed(self.server.folder, feeds.TODAY)[SchoolId(self.school.id)], taken_at=NOON)
 
@@ -100,6 +104,9 @@ class WondeScene:
         assert not any(word in message for word in ("@", "Nobody"))
         assert not any(secret in message for secret in SECRETS.values())
         return message
+
+    def publish(self, school: SchoolData) -> None:
+        self.server.school = school
 
     def exported(self) -> Snapshot:
         return read_feed(self.feed, feeds.TODAY)[SchoolId(self.school.id)]
