@@ -49,6 +49,10 @@ _MORE = 0.01
 _LESS = 0.5
 """The part of its own share that a process yields in a window of reports of 1.0: a larger share yields more."""
 
+_PAST = 0.02
+"""The part of its own share by which a process goes on past the first report of 1.0, unless it makes room: else all
+would stay below the share at which the report changes as often as above it."""
+
 _SEEN = 0.005
 """The share of others, at least, for which a process makes room: less may be the difference of clocks."""
 
@@ -160,7 +164,8 @@ class Quota:
         self._full_at = now if full else self._full_at
         self._crowded_at = now if full and others > _SEEN * self._limit else self._crowded_at
         new = own < (_NEWCOMER if full else _NEWCOMER / 2) * self._limit
-        self._joining = own < others and (self._joining or new)
+        # What a newcomer spent comes back only after its first window: it joins until it has its part at the latest.
+        self._joining = own < others + _STEP * self._limit and (self._joining or new)
         self._allow(own, passed, now)
 
     def _allow(self, own: int, passed: float, now: datetime) -> None:
@@ -168,7 +173,8 @@ class Quota:
         allowed, full = self._allowed, self._full_at == now
         half, more = _FULL * self._limit / 2, _MORE * self._limit
         if full:
-            allowed = min(allowed, own) * (1 - _LESS * passed)
+            past = 0.0 if own > _LARGER * half or self._joining else _PAST
+            allowed = min(allowed, own * (1 + past)) * (1 - _LESS * passed)
         if own > _LARGER * half and self._crowded_at and now - self._crowded_at < self._window * _MAKES_ROOM:
             allowed = min(allowed, own) - 2 * (own - half) * passed / _HALVED
         elif not full and own >= allowed - more / 2:
