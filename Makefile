@@ -18,14 +18,8 @@ test: setup
 
 # `make tests EXAMPLES=thorough` tries each operation of the API with all its examples, and `make tests PICTURES=1` keeps
 # pictures of the pages of the console in dist/console.
-tests: setup .cache/.collected
-	$(BIN)/python -m pytest -rs -n 6 --dist loadfile --no-loadscope-reorder
-
-# pytest compiles modules with asserts that explain themselves, and keeps them: done once, before each worker would do it.
-.cache/.collected: .venv/.installed $(shell find bench cli infra local sync_core tests -name '*.py')
-	@mkdir -p .cache
-	@$(BIN)/python -m pytest -qq --collect-only > $@.txt || { cat $@.txt; exit 1; }
-	@touch $@
+tests: setup
+	$(BIN)/python -m tests.workers 6 -rs --dist loadfile --no-loadscope-reorder
 
 # The templates: compiled, linted, formatted, and the resources that they make compared with the kept snapshots.
 # `make templates WRITE=1` writes the snapshots first; `git diff` then shows what a change of a template does in Azure.
