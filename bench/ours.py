@@ -182,15 +182,15 @@ async def make_classes(tenant: SimulatedTenant, tables: str, school: BenchSchool
     return seconds, repeated
 
 
-async def apply_all(changes: Iterable[Change], services: Services) -> int:
-    """Apply changes as the queue would deliver them: SESSIONS classes at once, the changes of a class in order.
+async def apply_all(changes: Iterable[Change], services: Services, at_once: int = SESSIONS) -> int:
+    """Apply changes as the queue would deliver them: `at_once` classes, the changes of a class in order.
 
     Returns how many deliveries failed and were repeated. Raises RuntimeError for a change that Graph refuses.
     """
     sessions: dict[str, list[Change]] = {}
     for change in changes:
         sessions.setdefault(change.session, []).append(change)
-    places = asyncio.Semaphore(SESSIONS)
+    places = asyncio.Semaphore(at_once)
 
     async def session(waiting: Sequence[Change]) -> int:
         async with places:

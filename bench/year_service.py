@@ -48,6 +48,8 @@ _NIGHT = 2
 """The hour of UTC at which the nights begin."""
 _TEAMS_KNOW = timedelta(minutes=20)
 """After so long, Teams knows every class that a night made."""
+_AT_ONCE = 16
+"""The classes whose changes are applied at the same time. Each has a connection, of which the client keeps 20 open."""
 
 
 class YearClock:
@@ -212,10 +214,10 @@ class YearService:
             for request in requests:
                 runs.append(await self._handle(request))
             changes, self.outbox.changes = self.outbox.changes, []
-            await apply_all([one for one in changes if not isinstance(one, ChangeTeam)], self.services)
+            await apply_all([one for one in changes if not isinstance(one, ChangeTeam)], self.services, _AT_ONCE)
             if of_teams := [one for one in changes if isinstance(one, ChangeTeam)]:
                 self.clock.advance(_TEAMS_KNOW)
-                await apply_all(of_teams, self.services)
+                await apply_all(of_teams, self.services, _AT_ONCE)
         return runs
 
     async def _handle(self, request: Request) -> RunRecord:
