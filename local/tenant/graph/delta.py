@@ -159,11 +159,14 @@ class _Objects:
         if self._graph.answers.delta_events == "last":
             people = list({entry[:2]: entry for entry in people}.values())
         parts: list[list[_Person]] = []
+        in_part: set[tuple[str, str]] = set()
         for entry in people:
             full = not parts or len(parts[-1]) == self._graph.habits.people_per_object
-            if full or any(entry[:2] == other[:2] for other in parts[-1]):
+            if full or entry[:2] in in_part:
                 parts.append([])
+                in_part.clear()
             parts[-1].append(entry)
+            in_part.add(entry[:2])
         return parts
 
 
