@@ -78,10 +78,12 @@ class Attempt:
     async def write(self, record: ClassRecord) -> ClassRecord:
         """Write the row together with the work in Graph since the last write. Raises EtagConflict."""
         done = self.unrecorded
+        if done.empty:
+            return await self.classes.write_actual(record)
         added = done.members_added | done.owners_granted
         reasons = {person: reason for person, reason in record.desired.reasons.items() if person in added}
         done = replace(done, at=self.clock.now(), reasons=reasons)
-        written = await self.classes.write_actual(record, None if done.empty else done)
+        written = await self.classes.write_actual(record, done)
         self.unrecorded = AppliedDelta(run=done.run, cause=done.cause, at=done.at)
         return written
 

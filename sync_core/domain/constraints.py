@@ -27,15 +27,20 @@ class Text:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
         text = handler(source) | {"strip_whitespace": self.strip, "to_lower": self.lower}
-        return {"type": "function-after", "function": {"type": "no-info", "function": self._checked}, "schema": text}
+        return {"type": "function-after", "function": {"type": "no-info", "function": self._check()}, "schema": text}
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: _Handler) -> dict[str, Any]:
         return handler(schema) | {"pattern": self.pattern}
 
-    def _checked(self, text: str) -> str:
-        if not re.match(self.pattern.removesuffix("$") + r"\Z", text):
-            raise ValueError(f"should be {self.form}")
-        return text
+    def _check(self) -> Callable[[str], str]:
+        matches = re.compile(self.pattern.removesuffix("$") + r"\Z").match
+
+        def checked(text: str) -> str:
+            if not matches(text):
+                raise ValueError(f"should be {self.form}")
+            return text
+
+        return checked
 
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"

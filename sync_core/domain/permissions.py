@@ -86,6 +86,20 @@ class CheckedPermission:
         return self.required and self.granted is False
 
 
+def _checked(permission: Permission, *, granted: bool | None, command: str = "") -> CheckedPermission:
+    return CheckedPermission(
+        name=permission.name,
+        purpose=permission.purpose,
+        required=permission.required,
+        granted=granted,
+        command=command,
+        need=permission.need,
+    )
+
+
+_GRANTED = {permission.name: _checked(permission, granted=True) for permission in PERMISSIONS}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantCheck:
     """What the app may do in one tenant. A `blocked` one gives no token or lacks a required permission: no sync.
@@ -106,14 +120,9 @@ class TenantCheck:
 
 def check_grants(tenant: str, grants: Grants) -> TenantCheck:
     permissions = tuple(
-        CheckedPermission(
-            name=permission.name,
-            purpose=permission.purpose,
-            required=permission.required,
-            granted=permission.name in grants.roles,
-            command="" if permission.name in grants.roles else _command(permission, tenant, grants.principal),
-            need=permission.need,
-        )
+        _GRANTED[permission.name]
+        if permission.name in grants.roles
+        else _checked(permission, granted=False, command=_command(permission, tenant, grants.principal))
         for permission in PERMISSIONS
     )
     missing = [permission for permission in permissions if permission.missing]
@@ -168,16 +177,7 @@ def without_token(tenant: str, what: str, remedy: str) -> TenantCheck:
 
 
 def _not_known() -> tuple[CheckedPermission, ...]:
-    return tuple(
-        CheckedPermission(
-            name=permission.name,
-            purpose=permission.purpose,
-            required=permission.required,
-            granted=None,
-            need=permission.need,
-        )
-        for permission in PERMISSIONS
-    )
+    return tuple(_checked(permission, granted=None) for permission in PERMISSIONS)
 
 
 def _command(permission: Permission, tenant: str, principal: str) -> str:

@@ -107,13 +107,18 @@ class Plan:
 
     def without(self, keys: Collection[ClassKey]) -> Plan:
         """The plan without any work on these classes."""
+        if not keys:
+            return self
         return replace(self, diffs=tuple(diff for diff in self.diffs if diff.key not in keys))
 
     def with_year_ends(self, known: Records) -> Plan:
         """The plan with the year ends that admins requested, as far as they are not carried out yet."""
+        ends = {key: diff for key, record in sorted(known.items()) if (diff := year_end_diff(record))}
+        if not ends:
+            return self
         diffs = {diff.key: diff for diff in self.diffs}
-        for key, record in sorted(known.items()):
-            if (diff := year_end_diff(record)) and not (diffs.get(key) or diff).delete:
+        for key, diff in ends.items():
+            if not diffs.get(key, diff).delete:
                 diffs[key] = replace(
                     diffs.get(key, diff), year_end=diff.year_end, team_of_year_end=diff.team_of_year_end
                 )

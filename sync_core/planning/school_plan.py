@@ -90,7 +90,6 @@ async def _plan(known: Known, read: ReadSchool, records: Records, reading: Readi
     if planned.teams and (teams := checked_for_teams(known.check, [settings])).teams_what:
         planned = planned.without_teams(f"{teams.teams_what} — {teams.teams_remedy}")
     rates = past.rates if planned.matching_failed else ruled.matching.rates
-    statistics = replace(read.statistics, students_matched=rates.students, staff_matched=rates.staff)
     # Without accounts, the rules want nobody: that says nothing about the classes, which stay as they are.
     allowed = planned.year.classes
     left = [planned.final[each.key] for each in allowed if each.key in records] if planned.matching_failed else allowed
@@ -107,8 +106,11 @@ async def _plan(known: Known, read: ReadSchool, records: Records, reading: Readi
         people_ambiguous=ruled.people_ambiguous,
         notes=(*snapshot.notes, *ruled.notes, *planned.run.notes),
     )
-    run = replace(run, notes=(*run.notes, *notes_of(run)))
-    of_whole = statistics if scope is None else None
+    if to_look_at := notes_of(run):
+        run = replace(run, notes=(*run.notes, *to_look_at))
+    of_whole = None
+    if scope is None:
+        of_whole = replace(read.statistics, students_matched=rates.students, staff_matched=rates.staff)
     shown = read.left_out if read.left_out.count or past.left_out else None
     return replace(planned, run=run, pins=pins, statistics=of_whole, left_out=shown, listed=listed)
 

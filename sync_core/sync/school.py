@@ -79,8 +79,9 @@ async def carry_out(
     after the messages, so that an approval is used up only when the changes that it allowed are on the queue.
     """
     school = planned.run.school
-    removals = max(planned.run.removals, before.removals if before else 0)
-    run = replace(_as_requested(planned.run, before), removals=removals)
+    run = _as_requested(planned.run, before)
+    if before and before.removals > run.removals:
+        run = replace(run, removals=before.removals)
     if planned.run.removals:
         await services.runs.write_run(replace(run, outcome=RunOutcome.REQUESTED))
     too_large = await services.classes.write_desired(school, planned.plan.writes)

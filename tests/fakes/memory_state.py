@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
+from typing import Any
 
 from sync_core.domain.accounts import Account, AccountChanges, AccountTokens
 from sync_core.domain.classes.choices import Choices, ClassChoice, OwnerRule
@@ -147,7 +148,7 @@ class MemoryState:
         for wanted in classes:
             await self._step("write_desired")
             row = self._rows.get((school, wanted.key)) or ClassRecord(school=school, desired=wanted)
-            self._store(replace(row, desired=wanted))
+            self._store(row, desired=wanted)
         await self._step("write_desired answered")
         return ()
 
@@ -188,7 +189,7 @@ class MemoryState:
             await self._step("write_drift")
             if row := self._rows.get((school, drift.key)):
                 stale = row.stale if drift.stale is None else drift.stale
-                self._store(replace(row, stale=stale, gone=row.gone if drift.gone is None else drift.gone))
+                self._store(row, stale=stale, gone=row.gone if drift.gone is None else drift.gone)
         await self._step("write_drift answered")
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
@@ -196,7 +197,7 @@ class MemoryState:
         row = self._rows.get((record.school, record.key))
         if row is None or row.etag != record.etag:
             raise EtagConflict
-        written = self._store(replace(record, desired=row.desired))
+        written = self._store(record, desired=row.desired)
         if delta:
             self._history.setdefault((record.school, record.key), []).append(delta)
         await self._step("write_actual answered")
@@ -357,8 +358,8 @@ class MemoryState:
         self._faults = {key: fault for key, fault in self._faults.items() if fault.at >= before}
         await self._step("forget_message_faults answered")
 
-    def _store(self, record: ClassRecord) -> ClassRecord:
-        stored = replace(record, etag=str(next(self._etags)))
+    def _store(self, record: ClassRecord, **changes: Any) -> ClassRecord:
+        stored = replace(record, etag=str(next(self._etags)), **changes)
         self._rows[record.school, record.key] = stored
         return stored
 

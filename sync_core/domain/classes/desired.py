@@ -50,6 +50,7 @@ class Rule(StrEnum):
     PINNED = "pinned"
 
 
+_RULES_OF_EXTRA_OWNERS = (Rule.EXTRA_OWNER, Rule.STUDENT)
 _RULES_OF_THE_MIS = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
 
 
@@ -154,8 +155,10 @@ class DesiredClass:
     @property
     def extra_owners(self) -> frozenset[AccountId]:
         """Those whom nothing but a grant makes owners: no rule makes a pupil one, who keeps the reason of a pupil."""
-        rules = {account: self.reasons[account].rule for account in self.owners if account in self.reasons}
-        return frozenset(account for account, rule in rules.items() if rule in (Rule.EXTRA_OWNER, Rule.STUDENT))
+        reasons = self.reasons
+        return frozenset(
+            account for account in self.owners if account in reasons and reasons[account].rule in _RULES_OF_EXTRA_OWNERS
+        )
 
     def revoked_of(self, granted: frozenset[AccountId]) -> frozenset[AccountId]:
         """Of the owners whom the sync `granted`, those who are to lose the ownership."""

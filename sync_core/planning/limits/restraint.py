@@ -233,7 +233,10 @@ class Restraint:
 
     def _of_school(self, classes: list[DesiredClass]) -> list[DesiredClass]:
         """Hold what the school would lose in all, or what such a hold of an earlier plan keeps."""
-        exceeded = self._school_limit(sum(map(self._counted, classes)))
+        removals = sum(map(self._counted, classes))
+        exceeded = self._school_limit(removals)
+        if not removals:
+            return classes
         holds = {exceeded.kind: exceeded} if exceeded else self._school_holds_before()
         planned = []
         for desired in classes:
@@ -276,6 +279,8 @@ class Restraint:
 
     def _of_creations(self, classes: list[DesiredClass]) -> list[DesiredClass]:
         new = [desired for desired in classes if desired.key not in self._records and not desired.adopts]
+        if not new:
+            return classes
         groups, times = self._past.groups, self._limits.new_classes
         why, exceeded = "which an earlier plan held", False
         if groups and len(new) > times * groups:

@@ -77,6 +77,8 @@ class Adoptions:
 
     def applied(self, ruled: RuledSchool) -> RuledSchool:
         """What the rules want, with these proposals."""
+        if not (self.proposals or self.waiting or self.approved or self.notes):
+            return ruled
         classes = (
             replace(each, adopts=self.approved[each.key]) if each.key in self.approved else each
             for each in ruled.classes

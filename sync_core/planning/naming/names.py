@@ -57,10 +57,10 @@ def following_nickname(nickname: str) -> str:
 
 def is_numbered(nickname: str, group_name: str, group_type: GroupType) -> bool:
     """Whether `nickname` has a number because another group has the plain one: `5L-2.class.…` for the group `5L`."""
-    plain = in_nickname(hyphenated(clean_group_name(group_name))) or group_type.value
     match = _NUMBERED.fullmatch(nickname)
     if match is None or match["number"] is None:
         return False
+    plain = in_nickname(hyphenated(clean_group_name(group_name))) or group_type.value
     stem, longest = match["stem"], f"{match['stem']}-{match['number']}"
     return plain.startswith(stem) and not plain.startswith(longest)
 

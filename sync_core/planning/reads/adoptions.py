@@ -50,6 +50,8 @@ async def look_for_adoptions(
     team that is taken for a class gets exactly the people of the class.
     """
     new = new_with_team(ruled, records, requests)
+    if not new:
+        return Adoptions(), None
     if request.scope is not None:
         return adoptions_of_part(new, past.holds, past.decisions), None
     day = school_day(settings, reading.clock.now())
