@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -39,14 +38,14 @@ REPLICATION = timedelta(minutes=15)
 
 # Seconds, over a minute in all: a replication that takes no longer costs no redelivery.
 _LAG_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 20.0)
+_NOBODY = frozenset[AccountId]()
 
 
 class Attempt:
     """The state of a delivery that its parts share. `touched`: something was written to Graph.
 
-    `tenant_id`: the tenant that the row named at first. `unrecorded`: the work in Graph since the last write of the
-    row. `applied`: all of it. `left_group`: who was removed from the group or from its owners. `waits`: those that are
-    left.
+    `tenant_id`: the tenant that the row named at first. `left_group`: who was removed from the group or from its
+    owners. `waits`: those that are left.
     """
 
     def __init__(self, change: Change, tenant_id: str, tenant: Tenant, services: Applying) -> None:
@@ -57,8 +56,8 @@ class Attempt:
         self.schools = services.schools
         self.clock = services.clock
         self.touched = False
-        self.unrecorded = AppliedDelta(run=change.run, cause=change.cause, at=self.clock.now())
-        self.applied = Applied()
+        self._unrecorded: dict[Work, Any] = {}
+        self._applied: dict[Work, Any] = {}
         self.left_group: frozenset[AccountId] = frozenset()
         self.waits = deque(_LAG_WAITS)
 
@@ -70,21 +69,32 @@ class Attempt:
         self.touched = True
         if work in ("members_removed", "owners_revoked"):
             self.left_group = self.left_group.union(people or ())
-        done: Any = True if people is None else getattr(self.unrecorded, work).union(people)
-        count = True if people is None else getattr(self.applied, work) + len(people)
-        self.unrecorded = replace(self.unrecorded, **{work: done})
-        self.applied = replace(self.applied, **{work: count})
+        if people is None:
+            self._unrecorded[work] = self._applied[work] = True
+        else:
+            self._unrecorded[work] = self._unrecorded.get(work, _NOBODY).union(people)
+            self._applied[work] = self._applied.get(work, 0) + len(people)
+
+    @property
+    def applied(self) -> Applied:
+        """All work in Graph."""
+        return Applied(**self._applied)
+
+    @property
+    def has_unrecorded(self) -> bool:
+        """Whether there was work in Graph since the last write of the row."""
+        return any(self._unrecorded.values())
 
     async def write(self, record: ClassRecord) -> ClassRecord:
         """Write the row together with the work in Graph since the last write. Raises EtagConflict."""
-        done = self.unrecorded
-        if done.empty:
+        if not self.has_unrecorded:
             return await self.classes.write_actual(record)
-        added = done.members_added | done.owners_granted
+        work, change = self._unrecorded, self.change
+        added = work.get("members_added", _NOBODY) | work.get("owners_granted", _NOBODY)
         reasons = {person: reason for person, reason in record.desired.reasons.items() if person in added}
-        done = replace(done, at=self.clock.now(), reasons=reasons)
+        done = AppliedDelta(run=change.run, cause=change.cause, at=self.clock.now(), reasons=reasons, **work)
         written = await self.classes.write_actual(record, done)
-        self.unrecorded = AppliedDelta(run=done.run, cause=done.cause, at=done.at)
+        self._unrecorded = {}
         return written
 
     def outcome(self) -> Applied | AlreadySo:
@@ -92,7 +102,7 @@ class Attempt:
 
     def young(self, record: ClassRecord) -> bool:
         """Whether replication lag may explain a 404: the class was created or restored a moment ago."""
-        return self.applied.restored or self.clock.now() - actual_of(record).created_at < REPLICATION
+        return "restored" in self._applied or self.clock.now() - actual_of(record).created_at < REPLICATION
 
     async def wait_for_replication(self) -> bool:
         """Wait, longer each time. False if this delivery has used all its waits."""

@@ -100,7 +100,7 @@ class _Apply:
                 return await self._refuse(refusal)
             except Transient:
                 # The history has the work so far, and the next attempt does the rest.
-                if not self._attempt.unrecorded.empty:
+                if self._attempt.has_unrecorded:
                     await self._write_stale()
                 raise
             record = await self._attempt.record()

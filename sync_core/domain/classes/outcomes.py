@@ -35,14 +35,6 @@ class AppliedDelta:
     team_removed: AccountIds = frozenset()
     reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)
 
-    @property
-    def empty(self) -> bool:
-        people = self.members_added or self.members_removed or self.owners_granted or self.owners_revoked
-        team = self.team_made or self.team_opened or self.team_archived or self.team_unarchived
-        in_team = self.team_added or self.team_removed
-        itself = self.created or self.adopted or self.deleted or self.restored or self.renamed
-        return not (people or itself or team or in_team)
-
 
 @dataclass(frozen=True, slots=True)
 class FirstChange:
