@@ -85,7 +85,12 @@ def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
     """A snapshot of `groups`. Each person's username is their id."""
     listed = tuple(groups)
     people = {id_ for group in listed for id_ in (*group.students, *group.teachers)}
-    return Snapshot(SCHOOL, listed, by_id(*(Person(id_, username=id_) for id_ in people)), NOON)
+    return Snapshot(SCHOOL, listed, {id_: _person_of(id_) for id_ in people}, NOON)
+
+
+@cache
+def _person_of(username: MisId) -> Person:
+    return Person(username, username=username)
 
 
 def accounts(people: Iterable[str], domain: str = DOMAIN, enabled: bool = True) -> list[Account]:

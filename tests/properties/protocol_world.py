@@ -105,7 +105,10 @@ class Task:
 
 @dataclass(eq=False, slots=True)
 class World:
-    """`lagging` is whether look-ups in the tenant currently miss a new class."""
+    """`lagging` is whether look-ups in the tenant currently miss a new class.
+
+    Without `has_undelivered`, no session has a message for which a worker could start.
+    """
 
     departed_owners: str = "keep"
     with_teams: bool = False
@@ -123,6 +126,7 @@ class World:
     undone: int = 0
     moves: int = 0
     has_unreported_change: bool = False
+    has_undelivered: bool = False
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     clock: FixedClock = field(default_factory=FixedClock)
     state: MemoryState = field(init=False)
@@ -238,6 +242,9 @@ class World:
 
     def deliver(self) -> None:
         """Start a worker for the first message of every session that is not locked."""
+        if not self.has_undelivered:
+            return
+        self.has_undelivered = False
         for session, messages in self.sessions.items():
             if messages and session not in self.busy:
                 task = Task(session, messages[0], self._handle(session, messages[0].body))
@@ -268,11 +275,13 @@ class World:
     def lose_lock(self, session: str) -> None:
         """The queue gives the session to another worker. This one does not notice and continues."""
         task = self.busy.pop(session)
+        self.has_undelivered = True
         self._count_delivery(session, task.message)
 
     def duplicate(self, session: str) -> None:
         if messages := self.sessions[session]:
             messages.append(Message(messages[0].body))
+            self.has_undelivered = True
 
     @property
     def classes(self) -> list[MemoryGroup]:
@@ -390,6 +399,7 @@ class World:
         if self.busy.get(task.session) is not task:
             return
         del self.busy[task.session]
+        self.has_undelivered = True
         if done:
             self.sessions[task.session].remove(task.message)
         else:
@@ -416,6 +426,7 @@ class World:
     def _enqueue(self, queue: str, message: Request | Change) -> None:
         """Sessions belong to one queue: a night and an admin may each have a worker at the same class."""
         self.sessions.setdefault(f"{queue} {message.session}", []).append(Message(encode(message)))
+        self.has_undelivered = True
 
 
 def run_through(coroutine: Coroutine[Any, Any, _T]) -> _T:
