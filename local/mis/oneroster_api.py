@@ -40,6 +40,14 @@ class _Version:
     records: dict[tuple[str, str, str], list[_Record]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """The records of a path that were compared last, and all that was ever there, dated, with the deleted ones last."""
+
+    records: list[_Record]
+    dated: list[_Record]
+
+
 @dataclass(slots=True)
 class OneRosterServer:
     """Serves the CSV files of `folder` as they are at each request. The runner sets `port` to the port in use.
@@ -100,7 +108,7 @@ class OneRosterServer:
     requests: list[str] = field(default_factory=list)
     changes: Changes = field(init=False)
     _versions: dict[str, list[_Version]] = field(default_factory=dict)
-    _noted: dict[str, list[_Record]] = field(default_factory=dict)
+    _noted: dict[str, _Noted] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.changes = Changes(lambda: self.now())
@@ -220,17 +228,18 @@ class OneRosterServer:
         records = self._records(request, name)
         if not self.dated:
             return records
-        if self._noted.get(request.path) is not records:
+        noted = self._noted.get(request.path)
+        if noted is None or noted.records is not records:
             self.changes.note(request.path, records, "sourcedId")
-            self._noted[request.path] = records
-        since = re.search(r"dateLastModified>'([^']*)'", filter_)
-        listed = [("active", False), ("tobedeleted", True)] if since else [("active", False)]
-        return [
-            {**record, "status": status, "dateLastModified": _iso(at)}
-            for status, deleted in listed
-            for record, at in self.changes.of(request.path, deleted)
-            if not since or _iso(at) > since[1]
-        ]
+            dated = [
+                {**record, "status": status, "dateLastModified": _iso(at)}
+                for status, deleted in [("active", False), ("tobedeleted", True)]
+                for record, at in self.changes.of(request.path, deleted)
+            ]
+            noted = self._noted[request.path] = _Noted(records, dated)
+        if since := re.search(r"dateLastModified>'([^']*)'", filter_):
+            return [record for record in noted.dated if record["dateLastModified"] > since[1]]
+        return [record for record in noted.dated if record["status"] == "active"]
 
     def _records(self, request: web.Request, name: str) -> list[_Record]:
         """Each record is made once for a version of its table, because most requests are for pages of one list."""

@@ -35,9 +35,9 @@ class Vendor:
     source: MisLocation
     of_group: int
     most: int
-    school: SchoolData
-    sources: MisSources = field(init=False)
-    whole: Snapshot = field(init=False)
+    school: SchoolData = field(repr=False)
+    sources: MisSources = field(init=False, repr=False)
+    whole: Snapshot = field(init=False, repr=False)
 
     @property
     def server(self) -> OneRosterServer | WondeServer:

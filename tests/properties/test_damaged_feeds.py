@@ -55,6 +55,8 @@ _DAMAGES: Mapping[str, Callable[[bytes, int, int], bytes]] = {
     "dropped": lambda text, place, byte: text[:place] + text[place + 1 :],
     "doubled": lambda text, place, byte: text[: place + 1] + text[place:],
 }
+_names, _kinds = st.sampled_from(sorted(_WRITERS)), st.sampled_from(sorted(_DAMAGES))
+_bytes = st.sampled_from(b'",;\t\r\n\x000123456789aAsSzZ') | st.integers(0, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +97,19 @@ def _whole(name: str) -> _Whole:
     return _Whole(files, snapshot, statistics_of(snapshot), records)
 
 
+@cache
+def _files(name: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(sorted(_whole(name).files))
+
+
 @st.composite
 def damages(draw: st.DrawFn) -> tuple[str, str, str, int, int]:
     """A set, one of its files, a damage, its place, and the byte that stands there if it is changed."""
-    name = draw(st.sampled_from(sorted(_WRITERS)))
-    files = _whole(name).files
-    file = draw(st.sampled_from(sorted(files)))
-    place = draw(st.integers(0, len(files[file]) - 1))
-    byte = draw(st.sampled_from(b'",;\t\r\n\x000123456789aAsSzZ') | st.integers(0, 255))
-    return name, file, draw(st.sampled_from(sorted(_DAMAGES))), place, byte
+    name = draw(_names)
+    file = draw(_files(name))
+    place = draw(st.integers(0, len(_whole(name).files[file]) - 1))
+    byte = draw(_bytes)
+    return name, file, draw(_kinds), place, byte
 
 
 @settings(max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
