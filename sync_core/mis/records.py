@@ -130,10 +130,6 @@ def _read_text(value: Mapping[str, Any], name: str, read: ReadText, faults: dict
 def text(value: object) -> str:
     """A text or a number without spaces around it, or `true` or `false`; empty for null. Raises Unexpected."""
     match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
         case str():
             stripped = value.strip()
             if len(stripped) > MAX_TEXT:
@@ -141,6 +137,10 @@ def text(value: object) -> str:
             if _NOT_TEXT.search(stripped):
                 raise Unexpected("has a character that is not text")
             return stripped
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
         case _:
             raise Unexpected(f"is {_kind(value)} instead of text")
 

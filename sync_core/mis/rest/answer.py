@@ -27,6 +27,7 @@ _CHARSETS = {"iso-8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252"} | 
 }
 """The codecs of charsets by their names. As in browsers, ISO 8859-1 is Windows-1252."""
 _BLANKS = re.compile(r"[ \t\n\r]*")
+_NESTED = (dict, list)
 
 ReadRecord = Callable[[object], Record | None]
 """Makes a record of an item of a list; None if the item is none."""
@@ -242,10 +243,10 @@ def _too_deep() -> AnswerRefused:
 
 def _check_depth(value: object) -> None:
     """Raises AnswerRefused for a value with more than MAX_DEPTH lists or objects within each other."""
-    level = [value] if isinstance(value, dict | list) else []
+    level = [value] if isinstance(value, _NESTED) else []
     for _ in range(MAX_DEPTH):
         parts = (part.values() if isinstance(part, dict) else part for part in level)
-        level = [each for part in parts for each in part if isinstance(each, dict | list)]
+        level = [each for part in parts for each in part if isinstance(each, _NESTED)]
         if not level:
             return
     raise _too_deep()
