@@ -5,16 +5,15 @@ from __future__ import annotations
 import gzip
 import logging
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from html.parser import HTMLParser
 from urllib.parse import quote
 
 import azure.functions as func
 import pytest
+import pytest_asyncio
 
-from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
-from sync_core.domain.roster import MisGroup
 from sync_core.http.console.rendering import CONTENT_SECURITY_POLICY
 from sync_core.http.console.session import FIELD, form_token
 from sync_core.http.edge import serve
@@ -38,6 +37,27 @@ async def scene() -> Scene:
     return await build_scene()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def large_scene() -> Scene:
+    """A scene with MANY rows of each kind, built once: to build it takes longer than most pages, which only read it."""
+    scene = await build_scene()
+    state = scene.state
+    (run,) = (run for run in await state.runs(SCHOOL.id) if run.id == "R1")
+    (hold,) = await state.holds(SCHOOL.id)
+    keys = tuple(ClassKey(f"2026.teaching.M{number}") for number in range(MANY))
+    await state.write_desired(SCHOOL.id, [desired(key, ["amy"], ["main"]) for key in keys])
+    people = tuple(MisId(f"person{number}") for number in range(MANY))
+    changes = {"changed": keys, "people_without_account": people, "notes": (HOSTILE,) * 100}
+    await state.write_run(replace(run, **changes))  # type: ignore[arg-type]
+    for number in range(1_000):
+        await state.write_run(replace(run, id=RunId(f"M{number}"), whole=False))
+    parts = tuple(replace(hold.classes[0], key=key, digest=f"P{key}") for key in keys)
+    await state.replace_holds(SCHOOL.id, (hold,), (replace(hold, classes=parts),))
+    scene.letters.dead = [replace(scene.letters.dead[0], number=number) for number in range(MANY)]
+    scene.mis.groups += (teaching(f"M{number}", f"Set {number}", ["amy"], ["main"]) for number in range(MANY))
+    return scene
+
+
 def refused(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
     """Function, caller and school of each event of a refused request."""
     events = [vars(record) for record in caplog.records if record.getMessage() == "request.refused"]
@@ -47,14 +67,6 @@ def refused(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
 def requested(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The actions that were allowed."""
     return [vars(record)["sync.action"] for record in caplog.records if record.getMessage() == "admin.requested"]
-
-
-@cache
-def many_classes() -> tuple[tuple[DesiredClass, ...], tuple[MisGroup, ...]]:
-    """MANY classes and their groups, made once: to make them takes longer than most pages."""
-    keys = (ClassKey(f"2026.teaching.M{number}") for number in range(MANY))
-    groups = (teaching(f"M{number}", f"Set {number}", ["amy"], ["main"]) for number in range(MANY))
-    return tuple(desired(key, ["amy"], ["main"]) for key in keys), tuple(groups)
 
 
 class Tags(HTMLParser):
@@ -236,25 +248,12 @@ async def test_a_hostile_id_in_a_path_is_refused_and_not_repeated(scene: Scene, 
 
 
 @each_page
-async def test_ten_thousand_rows_are_pages_of_a_small_size(scene: Scene, page: PageRoute) -> None:
-    state = scene.state
-    (run,) = (run for run in await state.runs(SCHOOL.id) if run.id == "R1")
-    (hold,) = await state.holds(SCHOOL.id)
-    classes, groups = many_classes()
-    keys = tuple(each.key for each in classes)
-    await state.write_desired(SCHOOL.id, classes)
-    people = tuple(MisId(f"person{number}") for number in range(MANY))
-    changes = {"changed": keys, "people_without_account": people, "notes": (HOSTILE,) * 100}
-    await state.write_run(replace(run, **changes))  # type: ignore[arg-type]
-    for number in range(1_000):
-        await state.write_run(replace(run, id=RunId(f"M{number}"), whole=False))
-    parts = tuple(replace(hold.classes[0], key=key, digest=f"P{key}") for key in keys)
-    await state.replace_holds(SCHOOL.id, (hold,), (replace(hold, classes=parts),))
-    scene.letters.dead = [replace(scene.letters.dead[0], number=number) for number in range(MANY)]
-    scene.mis.groups += groups
-    response = await scene.ask(page)
+async def test_ten_thousand_rows_are_pages_of_a_small_size(large_scene: Scene, page: PageRoute) -> None:
+    before = large_scene.kept()
+    response = await large_scene.ask(page)
     assert response.status_code < 500
     assert len(gzip.compress(response.content)) < LARGEST
+    assert large_scene.kept() == before
 
 
 def test_the_attacks_reach_every_kind_of_page() -> None:
