@@ -62,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Other processes use the processor too, so the time of one example tells nothing.
     settings.register_profile("no deadline", deadline=None)
     settings.load_profile("no deadline")
+    # What the modules of the tests import stays, and would be looked through again while others are imported.
+    collect_garbage_seldom()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
