@@ -22,9 +22,9 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def admin(trust: Trust, browser: Browser, pictures: Path | None) -> Iterator[Visitor]:
-    """An admin of all schools in the world that the module calls `trust`."""
+    """An admin of all schools in the world that the module calls `trust`, who stays signed in for all its stories."""
     with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
         yield visitor
 

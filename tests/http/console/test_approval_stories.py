@@ -41,7 +41,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
         yield trust
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def head(trust: Trust, browser: Browser, pictures: Path | None) -> Iterator[Visitor]:
     with visit(browser, trust.addresses.host, "head", pictures) as visitor:
         yield visitor

@@ -35,7 +35,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
         yield trust
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def teacher(trust: Trust, browser: Browser, pictures: Path | None) -> Iterator[Visitor]:
     with visit(browser, trust.addresses.host, "colleague", pictures) as visitor:
         yield visitor
