@@ -24,7 +24,9 @@ _OF_COLOURS = ["color-contrast", "link-in-text-block"]
 _OPTIONS = [
     "--headless=shell", "--no-sandbox", "--no-zygote", "--disable-gpu", "--in-process-gpu", "--disable-setuid-sandbox",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
+    "--js-flags=--no-opt,--no-maglev",
 ]  # fmt: skip
+"""V8 leaves code as it first compiled it: axe has judged a page before faster code repays its compilation."""
 SIZES = (1280, 320)
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
