@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -31,13 +31,16 @@ def rows(part: str) -> list[list[str]]:
     return [row for number, row in enumerate(cells) if number not in heads and number - 1 not in heads]
 
 
-def imports(module: Path) -> Iterator[tuple[str, str]]:
+@cache
+def imports(module: Path) -> tuple[tuple[str, str], ...]:
     """Each imported module with the imported name."""
+    found: list[tuple[str, str]] = []
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name.partition(".")[0], "") for alias in node.names)
+            found += ((alias.name.partition(".")[0], "") for alias in node.names)
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((node.module.partition(".")[0], alias.name) for alias in node.names)
+            found += ((node.module.partition(".")[0], alias.name) for alias in node.names)
+    return tuple(found)
 
 
 # --- data
