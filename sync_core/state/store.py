@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -18,7 +20,6 @@ from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FileDrop
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, UnknownSetting
-from sync_core.messaging.messages import QUEUES
 from sync_core.messaging.port import MessageFault
 from sync_core.state import school_rows
 from sync_core.state.accounts.table_accounts import TableAccounts
@@ -263,8 +264,10 @@ class TableState(ClassTables):
         return tuple([school_rows.FAULT_COLUMNS.read(row) async for row in self._faults.query(queue)])
 
     async def forget_message_faults(self, before: datetime) -> None:
-        for queue in QUEUES:
-            await self._faults.delete_where(queue, also="at lt @before", before=encode_time(before))
+        keys = ["PartitionKey", "RowKey"]
+        old = [row async for row in self._faults.query_all(f"at lt '{encode_time(before)}'", keys)]
+        for _, of_queue in groupby(old, key=itemgetter("PartitionKey")):
+            await self._faults.transact([operation] for operation in deletes(of_queue))
 
 
 def _claim(key: str, holder: str) -> Entity:

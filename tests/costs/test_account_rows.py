@@ -15,7 +15,8 @@ from sync_core.state.store import ACCOUNTS, TableState
 from tests.state.wire import Wire
 
 ACCOUNTS_OF_A_TRUST, PART = 60_000, 5_000
-HEAD, LISTED, TRANSACTION, DELETED = "GET accounts row", "GET accounts", "POST $batch", "DELETE accounts row"
+HEAD, LISTED, CREATED = "GET accounts row", "GET accounts", "POST accounts"
+WRITTEN, TRANSACTION, DELETED = "PUT accounts row", "POST $batch", "DELETE accounts row"
 SURNAMES = ("smith", "jones", "taylor", "brown", "williams", "wilson", "johnson", "davies", "patel", "wright", "khan")
 
 
@@ -66,8 +67,8 @@ async def test_sixty_thousand_accounts_are_a_few_rows(
     await state.ensure_tables()
     people = make_people(ACCOUNTS_OF_A_TRUST, properties)
     parts = ACCOUNTS_OF_A_TRUST // PART
-    first, each, last = [HEAD, TRANSACTION, TRANSACTION], [HEAD, TRANSACTION, TRANSACTION], [HEAD]
-    folded = [LISTED] * (parts - 1) + [TRANSACTION, LISTED, TRANSACTION] + [DELETED] * (parts - 1)
+    first, each, last = [HEAD, WRITTEN, CREATED], [HEAD, WRITTEN, WRITTEN], [HEAD]
+    folded = [LISTED] * (parts - 1) + [TRANSACTION, LISTED, WRITTEN] + [DELETED] * (parts - 1)
     assert await wire.record(read_first(state, tenant, people)) == first + each * (parts - 2) + last + folded
     assert await count_rows(service, tenant) == rows
 
@@ -75,12 +76,12 @@ async def test_sixty_thousand_accounts_are_a_few_rows(
     assert await wire.record(cold.accounts(tenant)) == [HEAD, LISTED]
     assert len(await cold.accounts(tenant) or ()) == ACCOUNTS_OF_A_TRUST
 
-    assert await wire.record(refresh(state, tenant, ())) == [HEAD, TRANSACTION]
-    assert await wire.record(refresh(state, tenant, make_people(1, properties))) == [HEAD, TRANSACTION]
+    assert await wire.record(refresh(state, tenant, ())) == [HEAD, WRITTEN]
+    assert await wire.record(refresh(state, tenant, make_people(1, properties))) == [HEAD, WRITTEN]
     assert await wire.record(cold.accounts(tenant)) == [HEAD]
     assert await count_rows(service, tenant) == rows
     many = await wire.record(refresh(state, tenant, make_people(PART, properties)))
-    assert many == [HEAD, LISTED, TRANSACTION, LISTED, TRANSACTION] + [DELETED] * (rows - 1)
+    assert many == [HEAD, LISTED, TRANSACTION, LISTED, WRITTEN] + [DELETED] * (rows - 1)
     assert await count_rows(service, tenant) == rows
 
 
@@ -88,7 +89,7 @@ async def test_the_accounts_of_an_ordinary_school_are_one_row(service: TableServ
     tenant, state = uuid4().hex, TableState(service)
     await state.ensure_tables()
     people = make_people(1_300, (AccountProperty.UPN,))
-    assert await wire.record(read_first(state, tenant, people)) == [HEAD, TRANSACTION]
+    assert await wire.record(read_first(state, tenant, people)) == [HEAD, CREATED]
     assert await wire.record(TableState(service).accounts(tenant)) == [HEAD]
-    assert await wire.record(refresh(state, tenant, people[:1])) == [HEAD, TRANSACTION]
+    assert await wire.record(refresh(state, tenant, people[:1])) == [HEAD, WRITTEN]
     assert await count_rows(service, tenant) == 1

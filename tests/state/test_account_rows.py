@@ -18,7 +18,7 @@ from tests.builders import entra_id, entra_ids
 from tests.state.test_accounts_contract import make_bulky_change, make_change, make_sparse_change
 from tests.state.wire import Wire
 
-HEAD, LISTED, TRANSACTION, DELETED = "GET accounts row", "GET accounts", "POST $batch", "DELETE accounts row"
+HEAD, LISTED, WRITTEN, DELETED = "GET accounts row", "GET accounts", "PUT accounts row", "DELETE accounts row"
 CROWD = [f"p{number}" for number in range(70)]
 """So many that they do not fit into the head."""
 
@@ -104,7 +104,7 @@ async def test_no_change_of_two_writers_at_once_is_lost(
 
     wire.requests, wire.before_request = [], before_request
     await state.write_accounts(tenant, changes_of(["cleo"], "own"))
-    assert wire.requests == [HEAD, TRANSACTION] * 2
+    assert wire.requests == [HEAD, WRITTEN] * 2
     assert await ids(state, tenant) == entra_ids(["amy", "ben", "cleo"])
     assert await state.account_tokens(tenant) == AccountTokens("own")
 
@@ -177,7 +177,7 @@ async def test_a_write_whose_answer_was_lost_is_done_when_it_is_repeated(
 
     wire.requests, wire.before_request = [], write_first
     await state.write_accounts(tenant, changes)
-    assert wire.requests == [HEAD, TRANSACTION, HEAD]
+    assert wire.requests == [HEAD, WRITTEN, HEAD]
     assert await ids(state, tenant) == entra_ids(["amy", "ben"])
 
 
@@ -236,7 +236,7 @@ async def test_a_write_that_stops_changes_nothing_or_all(
 ) -> None:
     await other.write_accounts(tenant, changes_of(CROWD, "before", full=True))
     wanted = changes_of([*CROWD[1:], "ben"], "after")
-    whole = [HEAD, LISTED, TRANSACTION, LISTED, TRANSACTION, DELETED]
+    whole = [HEAD, LISTED, WRITTEN, LISTED, WRITTEN, DELETED]
     for at in range(1, len(whole)):
         assert await kill_at(wire, at, state, tenant, wanted) == whole[: at - 1]
         assert await ids(TableState(service), tenant) == entra_ids(CROWD)
@@ -273,10 +273,10 @@ async def test_nothing_is_kept_of_an_account_that_is_gone_for_a_week(
 ) -> None:
     await state.write_accounts(tenant, changes_of(CROWD, full=True))
     for _ in range(10):
-        assert await wire.record(state.write_accounts(tenant, changes_of([]))) == [HEAD, TRANSACTION]
+        assert await wire.record(state.write_accounts(tenant, changes_of([]))) == [HEAD, WRITTEN]
     await state.write_accounts(tenant, AccountChanges(False, (), entra_ids(["p1"]), "t"))
     for _ in range(5):
-        assert await wire.record(state.write_accounts(tenant, changes_of([]))) == [HEAD, TRANSACTION]
+        assert await wire.record(state.write_accounts(tenant, changes_of([]))) == [HEAD, WRITTEN]
     assert await kept(service, tenant) == entra_ids(CROWD)
     await state.write_accounts(tenant, changes_of([]))
     assert await kept(service, tenant) == entra_ids(CROWD) - {entra_id("p1")}

@@ -44,7 +44,7 @@ from sync_core.domain.school.sources import (
 )
 from sync_core.domain.tenants import Probe, ProbeAnswer, TenantFacts
 from sync_core.errors import EtagConflict
-from sync_core.messaging.messages import SYNC_REQUESTS
+from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS
 from sync_core.messaging.port import MessageFault
 from sync_core.state.store import TableState
 from tests.builders import NOON, class_id, desired, entra_id, entra_ids, mis_ids, settings, synced
@@ -510,29 +510,34 @@ async def test_old_runs_and_faults_are_forgotten(state: Store, school: SchoolId)
         await state.write_run(
             RunRecord(school=school, id=RunId(name), cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED)
         )
-        await state.write_message_fault(
-            MessageFault(
-                queue=SYNC_REQUESTS,
-                message_id=f"{school} {name}",
-                session=school,
-                deliveries=1,
-                message="what",
-                remedy="",
-                at=at,
+        for queue in (SYNC_REQUESTS, CLASS_CHANGES):
+            await state.write_message_fault(
+                MessageFault(
+                    queue=queue,
+                    message_id=f"{school} {name}",
+                    session=school,
+                    deliveries=1,
+                    message="what",
+                    remedy="",
+                    at=at,
+                )
             )
-        )
 
-    async def faults() -> list[str]:
-        listed = await state.message_faults(SYNC_REQUESTS)
+    async def faults(queue: str) -> list[str]:
+        listed = await state.message_faults(queue)
         return sorted(fault.message_id.removeprefix(f"{school} ") for fault in listed if fault.session == school)
+
+    async def kept() -> list[list[str]]:
+        runs: list[str] = [run.id for run in await state.runs(school)]
+        return [runs, await faults(SYNC_REQUESTS), await faults(CLASS_CHANGES)]
 
     await state.forget_history(school, NOON)
     await state.forget_message_faults(NOON)
-    assert ([run.id for run in await state.runs(school)], await faults()) == (["early", "late"],) * 2
+    assert await kept() == [["early", "late"]] * 3
     for _ in range(2):
         await state.forget_history(school, NOON + timedelta(days=1))
         await state.forget_message_faults(NOON + timedelta(days=1))
-        assert ([run.id for run in await state.runs(school)], await faults()) == (["late"],) * 2
+        assert await kept() == [["late"]] * 3
 
 
 async def test_erasing_a_school_keeps_other_schools(state: Store, school: SchoolId) -> None:
