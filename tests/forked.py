@@ -135,10 +135,13 @@ def fork_self(module: str, options: Sequence[str], log: Path, environment: Mappi
 
 
 def _heed_signals() -> None:
-    """As at a terminal. Under nohup, and in the background of a shell, the tests ignore some, and a child would too."""
-    for each, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(each) is signal.SIG_IGN:
-            signal.signal(each, handler)
+    """As a new interpreter at a terminal: without the handlers of the process that it is forked from.
+
+    Under nohup, and in the background of a shell, the tests ignore some signals, and a child would too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
 
 
 def _run(
@@ -151,8 +154,8 @@ def _run(
 ) -> None:
     """What `python -m module` does in a process of its own."""
     os.setsid()
+    _heed_signals()  # before those that were held back are let through
     die_with_parent(os.getppid())
-    _heed_signals()
     with log.open("ab") as errors:
         os.dup2(errors.fileno(), sys.stderr.fileno())
     os.dup2(output.fileno(), sys.stdout.fileno())

@@ -38,12 +38,12 @@ def test_a_collector_that_was_off_stays_off() -> None:
 
 
 def test_frozen_objects_stay_frozen() -> None:
-    """Those of the tests are: tests/conftest.py."""
+    """Those of the tests are: tests/conftest.py. Some may come to their end meanwhile, in another thread."""
     frozen = gc.get_freeze_count()
     assert frozen
     with collector_paused():
         made: list[list[int]] = [[] for _ in range(150_000)]
-    assert gc.get_freeze_count() == frozen
+    assert frozen - 100 < gc.get_freeze_count() <= frozen
     assert made
 
 
