@@ -20,7 +20,7 @@ MERGE = {"mode": UpdateMode.MERGE}
 REPLACE = {"mode": UpdateMode.REPLACE}
 # Every write may be repeated. It is either unconditional and writes the same again, or it fails on its etag or because
 # nothing is left to delete, and the caller reads again. The client repeats a POST or PATCH only if each request says so
-# (azure-core RetryPolicy, retry_on_methods).
+# and then only the methods that it names (azure-core RetryPolicy, retry_on_methods).
 REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PATCH", "PUT", "DELETE"})}
 
 _ENTITIES = 100
