@@ -90,7 +90,11 @@ class _Apply:
             if record is None:
                 return AlreadySo()
             try:
-                return await self._follow(record)
+                outcome = await self._follow(record)
+                if self._attempt.has_unrecorded:
+                    # Another delivery has done and written the same, and could not know what this one did of it.
+                    await self._write_rest()
+                return outcome
             except EtagConflict:
                 pass
             except NotThere:
@@ -101,9 +105,9 @@ class _Apply:
             except Transient:
                 # The history has the work so far, and the next attempt does the rest.
                 if self._attempt.has_unrecorded:
-                    await self._write_stale()
+                    await self._write_rest(stale=True)
                 raise
-            record = await self._attempt.record()
+            record = await self._read()
         raise Transient("the class row or Graph kept changing meanwhile", "the queue redelivers the change")
 
     async def _follow(self, record: ClassRecord) -> Outcome:
@@ -334,19 +338,26 @@ class _Apply:
 
     async def _refuse(self, refusal: GraphRefused) -> Outcome:
         error = RowError(refusal.code, refusal.detail, refusal.remedy)
-        if await self._write_stale(error):
+        if await self._write_rest(error, stale=self._attempt.touched):
             return Refused(error.code, error.remedy, self._attempt.applied)
         raise Transient("Graph's refusal could not be written on the class row", "the queue redelivers the change")
 
-    async def _write_stale(self, error: RowError | None = None) -> bool:
-        """Mark the row stale if Graph was written to: `actual` may be wrong, so the next change reads the class."""
+    async def _read(self) -> ClassRecord | None:
+        record = await self._attempt.record()
+        return self._people.claim_grants(record) if record else None
+
+    async def _write_rest(self, error: RowError | None = None, *, stale: bool = False) -> bool:
+        """Write the work that is not recorded yet. `stale`: `actual` may be wrong, so the next change reads the class.
+
+        Returns whether the row could be written.
+        """
         for _ in range(_ROUNDS):
             record = await self._attempt.record()
             if record is None:
                 return False
+            after = replace(record, error=error or record.error, stale=record.stale or stale)
             try:
-                stale = record.stale or self._attempt.touched
-                await self._attempt.write(replace(record, error=error or record.error, stale=stale))
+                await self._attempt.write(self._people.claim_grants(after))
             except EtagConflict:
                 continue
             return True

@@ -16,7 +16,8 @@ from sync_core.graph.port import MEMBERS_PER_WRITE, REMOVALS_PER_REQUEST
 class People:
     """The people of one class, as far as one delivery knows them.
 
-    `_unknown` have no account any more. `_refused` are those whom Graph refuses, each with its reason.
+    `_unknown` have no account any more. `_refused` are those whom Graph refuses, each with its reason. `_granted` are
+    those whom this delivery made owners.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -25,6 +26,7 @@ class People:
         self._members: frozenset[AccountId] = frozenset()
         self._unknown: frozenset[AccountId] = frozenset()
         self._refused: dict[AccountId, GraphRefused] = {}
+        self._granted: frozenset[tuple[ClassId, AccountId]] = frozenset()
 
     def error(self) -> RowError | None:
         """The error for the row if some people could not be added."""
@@ -46,6 +48,18 @@ class People:
     @property
     def _left_out(self) -> frozenset[AccountId]:
         return self._unknown | self._refused.keys()
+
+    def claim_grants(self, record: ClassRecord) -> ClassRecord:
+        """The row that was written meanwhile, with the owners whom this delivery made owners as granted by the sync.
+
+        Who wrote it may only have seen that they are owners already, as somebody is by hand, and would keep them for
+        ever. Of a stale row, the owners are read before anything follows from it.
+        """
+        if record.actual is None:
+            return record
+        ours = frozenset(person for class_id, person in self._granted if class_id == record.actual.class_id)
+        granted = record.actual.granted | (ours if record.stale else ours & record.actual.owners)
+        return replace(record, actual=replace(record.actual, granted=granted))
 
     async def grant_owners(self, record: ClassRecord) -> ClassRecord:
         record = await self._announced(record)
@@ -77,8 +91,10 @@ class People:
         for person in sorted(record.desired.owners - owners):
             try:
                 if await self._add_owner(record, person):
-                    granted |= {person}
+                    self._granted |= {(actual.class_id, person)}
                     self._attempt.note("owners_granted", [person])
+                if (actual.class_id, person) in self._granted:
+                    granted |= {person}
             except GraphDenied:
                 raise
             except GraphRefused as refusal:

@@ -279,6 +279,32 @@ async def test_an_owner_whom_graph_refuses_costs_no_other(bench: Bench) -> None:
     assert group.members == entra_ids(["amy", "second"])
 
 
+async def test_owners_whom_an_interrupted_delivery_made_leave_like_others(bench: Bench) -> None:
+    """Graph gave up at the second owner. The delivery after it finds the first there, as if somebody had made them."""
+    await bench.apply(desired("K1", ["amy"], ["hand"]), CreateClass(*WHERE))
+    calls: list[str] = []
+
+    async def refuse_second(call: str) -> None:
+        calls.append(call)
+        if calls.count("add_owner") == 2 and call == "add_owner":
+            raise Transient("no answer", "the queue redelivers the change")
+
+    group = await bench.group()
+    bench.tenant = MemoryTenant(refuse_second, clock=bench.clock)
+    for person in ("amy", "hand", "main", "second"):
+        bench.tenant.add_account(entra_id(person), f"{person}@x.org")
+    bench.tenant.groups[group.id] = group
+    bench.tenant.hand_owner(group.id, entra_id("hand"), present=True)
+    with pytest.raises(Transient):
+        await bench.apply(K1, GrantOwners(*WHERE))
+    assert len(group.owners) == 2
+    await bench.apply(K1, GrantOwners(*WHERE), ChangeMembers(*WHERE))
+    nobody = replace(desired("K1", ["amy"], []), revoke=True)
+    await bench.apply(nobody, RevokeOwners(*WHERE), ChangeMembers(*WHERE))
+    assert group.owners == {entra_id("hand")}
+    assert group.members == {entra_id("amy")}
+
+
 @pytest.mark.parametrize("age", [timedelta(days=1), timedelta(minutes=1)], ids=["old", "young"])
 async def test_members_that_graph_does_not_show_are_hidden_and_not_late(bench: Bench, age: timedelta) -> None:
     """Only a young class is waited for; of another, the first answer is enough."""

@@ -180,6 +180,35 @@ def test_what_was_done_in_the_tenant_that_a_school_left_is_on_record(
         assert class_.owners <= {each for delta in done for each in delta.owners_granted}
 
 
+@given(begun=st.integers(0, 60), choice=st.integers(0, 10_000))
+@settings(max_examples=300)
+def test_two_deliveries_of_each_change_record_who_was_made_an_owner(begun: int, choice: int) -> None:
+    """All locks are lost in the middle of a night, and each worker goes on beside the one that has its message now."""
+    world = World(departed_owners="revoke", rng=random.Random(choice))
+    world.set_group(GROUPS[0], frozenset(STUDENTS[:3]), TEACHERS[0])
+    world.start_night()
+    world.settle()
+    world.set_group(GROUPS[0], frozenset(STUDENTS[1:4]), TEACHERS[1])
+    world.start_night()
+    for _ in range(begun):
+        world.deliver()
+        if world.tasks:
+            world.run_step(world.rng.choice(world.tasks))
+    for session in sorted(world.busy):
+        world.lose_lock(session)
+    world.quiet_night()
+    world.check()
+    (class_,) = world.classes
+    key = class_key(world.mis[GROUPS[0]])
+    record = run_through(world.state.class_record(SCHOOL.id, key))
+    assert record and record.actual
+    assert class_.owners == record.actual.granted == {entra_id(TEACHERS[1])}
+    done = run_through(world.state.history(SCHOOL.id, key))
+    granted = [person for delta in done for person in delta.owners_granted]
+    assert sorted(granted) == sorted(map(entra_id, TEACHERS))
+    assert [person for delta in done for person in delta.owners_revoked] == [entra_id(TEACHERS[0])]
+
+
 class Protocol(RuleBasedStateMachine):
     """The same world under hypothesis, which shrinks a failure."""
 
