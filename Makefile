@@ -1,6 +1,7 @@
 # Two commands: `make demo` shows the main job on this machine, `make test` checks everything. Both set up what they need.
 # Part of the tests is `make templates`, which needs Microsoft's Bicep compiler and says how to get it.
-PYTHON ?= python3
+# PYTHON=path/to/python3 chooses another.
+PYTHON ?= $(or $(shell python3 local/fastest_python.py),python3)
 BIN := .venv/bin
 
 # Without compiled modules each process of the tests would compile them again.
@@ -97,12 +98,16 @@ WANTED := Python 3.11 or later is needed: get it from https://www.python.org/dow
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 UNREACHED := { echo "Not everything is installed. Check that PyPI can be reached, and run this again."; exit 1; }
 
+.venv/bin/python:
+	@python="$(PYTHON)"; \
+	command -v "$$python" > /dev/null || { echo "There is no $$python here. $(WANTED)"; exit 1; }; \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { "$$python" --version; echo "$(WANTED)"; exit 1; }; \
+	echo "Making .venv with $$python…"; \
+	"$$python" -m venv --clear .venv
+
 # azure-functions and azure-functions-runtime ask for Python 3.13 and run unchanged on 3.11 (docs/adr/0002).
-.venv/.installed: requirements.txt local/requirements.txt tests/requirements.txt Makefile
-	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON) here. $(WANTED)"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { $(PYTHON) --version; echo "$(WANTED)"; exit 1; }
-	@echo "Setting up .venv (once, some minutes)…"
-	@$(PYTHON) -m venv .venv
+.venv/.installed: requirements.txt local/requirements.txt tests/requirements.txt Makefile | .venv/bin/python
+	@echo "Installing packages into .venv (once, some minutes)…"
 	@$(INSTALL) --ignore-requires-python -r requirements.txt || $(UNREACHED)
 	@$(INSTALL) -r tests/requirements.txt || $(UNREACHED)
 	@$(INSTALL) --no-deps --ignore-requires-python azure-functions-runtime==1.3.0 || $(UNREACHED)
