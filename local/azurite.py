@@ -51,9 +51,12 @@ class Azurite:
         command = [str(node()), str(_SCRIPT), "--silent", *kept, "--tableHost", "127.0.0.1"]
         command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
         command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]
-        accounts = {"AZURITE_ACCOUNTS": ";".join(f"{name}:{_KEY}" for name in (_ACCOUNT, *self._accounts))}
+        environment = {
+            "AZURITE_ACCOUNTS": ";".join(f"{name}:{_KEY}" for name in (_ACCOUNT, *self._accounts)),
+            "NODE_COMPILE_CACHE": str(PACKAGES.parent / "compiled"),
+        }
         with signals_held():
-            self.child = Child("Azurite", command, self._log, accounts, stop_with=signal.SIGINT)
+            self.child = Child("Azurite", command, self._log, environment, stop_with=signal.SIGINT)
         found = (_LISTENING.fullmatch(line) for line in self.child.lines())
         ports = dict(islice(((match[1], int(match[2])) for match in found if match), 2))
         self._blob_port, self._port = ports[b"Blob"], ports[b"Table"]
