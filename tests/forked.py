@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.context import ForkContext, ForkServerContext
 from pathlib import Path
@@ -67,6 +68,16 @@ _CONTEXT.set_forkserver_preload(
     ]
 )
 _STOP_WITHIN = 15.0
+
+
+def start_fork_server() -> None:
+    """Start the process that has imported the modules, which this process and its forks use from now on."""
+    forkserver.ensure_running()
+
+
+def use_fork_server_of_parent() -> None:
+    """In a fork of the process that started it. Else multiprocessing looks for it among the children of this one."""
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
 
 
 class Forked:

@@ -23,6 +23,7 @@ from tempfile import mkdtemp
 import pytest
 
 from local.processes import die_with_parent
+from tests.forked import start_fork_server, use_fork_server_of_parent
 
 _INTERPRETER = Path(__file__).with_name("worker_interpreter.py")
 
@@ -30,6 +31,7 @@ _INTERPRETER = Path(__file__).with_name("worker_interpreter.py")
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit status of pytest; in a worker, its own."""
     number, *options = arguments
+    start_fork_server()
     with redirect_stdout(StringIO()) as printed:
         status = pytest.main(["-qq", "--collect-only"])
     if status:
@@ -71,6 +73,7 @@ def _start(options: Sequence[str]) -> tuple[int, int]:
 
 def _work(link: socket.socket, streams: Sequence[int]) -> int:
     """What the interpreter of a worker does: run the line that it is sent."""
+    use_fork_server_of_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
