@@ -85,16 +85,26 @@ class _Apply:
         self._people = People(attempt)
         self._team = TeamWork(attempt, teams)
 
-    async def run(self, record: ClassRecord | None) -> Outcome:
+    async def run(self, record: ClassRecord) -> Outcome:
+        try:
+            outcome = await self._follow_in_rounds(record)
+        except Transient:
+            # The history has the work so far, and the next attempt does the rest.
+            if self._attempt.has_unrecorded:
+                await self._write_rest(stale=True)
+            raise
+        if self._attempt.has_unrecorded:
+            # Another delivery has done and written the same, and could not know what this one did of it.
+            await self._write_rest()
+        return outcome
+
+    async def _follow_in_rounds(self, first: ClassRecord) -> Outcome:
+        record: ClassRecord | None = first
         for _ in range(_ROUNDS):
             if record is None:
                 return AlreadySo()
             try:
-                outcome = await self._follow(record)
-                if self._attempt.has_unrecorded:
-                    # Another delivery has done and written the same, and could not know what this one did of it.
-                    await self._write_rest()
-                return outcome
+                return await self._follow(record)
             except EtagConflict:
                 pass
             except NotThere:
@@ -102,11 +112,6 @@ class _Apply:
                     return _GONE
             except GraphRefused as refusal:
                 return await self._refuse(refusal)
-            except Transient:
-                # The history has the work so far, and the next attempt does the rest.
-                if self._attempt.has_unrecorded:
-                    await self._write_rest(stale=True)
-                raise
             record = await self._read()
         raise Transient("the class row or Graph kept changing meanwhile", "the queue redelivers the change")
 

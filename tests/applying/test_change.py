@@ -32,6 +32,7 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
+from tests.fakes.steps import Step, no_step
 
 KEY = ClassKey("K1")
 WHERE = (SCHOOL.id, ClassKey("K1"), RunId("run 1"), Cause.ADMIN)
@@ -51,14 +52,15 @@ CREATE_AND_FILL: tuple[Change, ...] = (CreateClass(*WHERE), GrantOwners(*WHERE),
 
 @dataclass
 class Bench:
-    """One class row and its tenant."""
+    """One class row and its tenant. `step` is what happens before and after each call of the tenant."""
 
+    step: Step = no_step
     clock: FixedClock = field(default_factory=FixedClock)
     state: MemoryState = field(default_factory=MemoryState)
     tenant: MemoryTenant = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tenant = MemoryTenant(clock=self.clock)
+        self.tenant = MemoryTenant(lambda call: self.step(call), clock=self.clock)
         for person in ("amy", "ben", "main", "second", "hand"):
             self.tenant.add_account(entra_id(person), f"{person}@x.org")
 
@@ -281,7 +283,9 @@ async def test_an_owner_whom_graph_refuses_costs_no_other(bench: Bench) -> None:
 
 async def test_owners_whom_an_interrupted_delivery_made_leave_like_others(bench: Bench) -> None:
     """Graph gave up at the second owner. The delivery after it finds the first there, as if somebody had made them."""
-    await bench.apply(desired("K1", ["amy"], ["hand"]), CreateClass(*WHERE))
+    await bench.apply(desired("K1", ["amy"]), CreateClass(*WHERE))
+    group = await bench.group()
+    bench.tenant.hand_owner(group.id, entra_id("hand"), present=True)
     calls: list[str] = []
 
     async def refuse_second(call: str) -> None:
@@ -289,12 +293,7 @@ async def test_owners_whom_an_interrupted_delivery_made_leave_like_others(bench:
         if calls.count("add_owner") == 2 and call == "add_owner":
             raise Transient("no answer", "the queue redelivers the change")
 
-    group = await bench.group()
-    bench.tenant = MemoryTenant(refuse_second, clock=bench.clock)
-    for person in ("amy", "hand", "main", "second"):
-        bench.tenant.add_account(entra_id(person), f"{person}@x.org")
-    bench.tenant.groups[group.id] = group
-    bench.tenant.hand_owner(group.id, entra_id("hand"), present=True)
+    bench.step = refuse_second
     with pytest.raises(Transient):
         await bench.apply(K1, GrantOwners(*WHERE))
     assert len(group.owners) == 2
@@ -303,6 +302,24 @@ async def test_owners_whom_an_interrupted_delivery_made_leave_like_others(bench:
     await bench.apply(nobody, RevokeOwners(*WHERE), ChangeMembers(*WHERE))
     assert group.owners == {entra_id("hand")}
     assert group.members == {entra_id("amy")}
+
+
+async def test_what_was_done_before_the_class_was_deleted_is_in_its_history(bench: Bench) -> None:
+    await bench.apply(desired("K1", ["amy"]), *CREATE_AND_FILL)
+    group = await bench.group()
+    bench.clock.advance(timedelta(days=1))
+
+    async def delete(call: str) -> None:
+        if call == "add_owner answered":
+            bench.tenant.hand_delete(group.id)
+
+    bench.step = delete
+    (outcome,) = await bench.apply(K1, GrantOwners(*WHERE))
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "ClassGone"
+    assert (await bench.row()).gone
+    *_, newest = await bench.state.history(SCHOOL.id, KEY)
+    assert newest.owners_granted == group.owners != frozenset()
 
 
 @pytest.mark.parametrize("age", [timedelta(days=1), timedelta(minutes=1)], ids=["old", "young"])
