@@ -149,7 +149,7 @@ async def _plan_undo(
     records = records_of_tenant(settings, all_records.values())
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
     accounts = frozenset(account.id for account in await reader.accounts(settings.tenant) or ())
-    extra = extra_owners(await reader.choices(school), settings, accounts, now)
+    extra = extra_owners(await reader.choices(school), settings, accounts, now, all_records.values())
     pinned = pinned_classes(pins, records, extra)
     planned = plan_within_limits(pinned, records, settings, request, past, now, extra=extra, whole=False)
     return replace(planned, pins={pin.key: pin for pin in pins}), pins, left_out

@@ -6,7 +6,7 @@ A grant is applied after everything else, so that nothing that holds a class kee
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from sync_core.domain.classes.choices import NO_CHOICES, Choices, Grant
@@ -19,11 +19,15 @@ from sync_core.planning.run_notes import name_some
 
 @dataclass(frozen=True, slots=True)
 class ExtraOwners:
-    """The grants of a school on one day. `known` are the accounts of its tenant, without which nobody is granted."""
+    """The grants of a school on one day. `known` are the accounts of its tenant, without which nobody is granted.
+
+    `earlier` are those who were extra owners in another tenant: where the school goes back to it, their grant is over.
+    """
 
     choices: Choices
     today: date
     known: Set[AccountId] = frozenset()
+    earlier: Mapping[ClassKey, frozenset[AccountId]] = field(default_factory=dict)
 
     def of(self, desired: DesiredClass) -> dict[AccountId, Reason]:
         """The extra owners of a class today. A grant of the class comes before an owner rule."""
@@ -41,7 +45,7 @@ class ExtraOwners:
         extra = desired.extra_owners
         granted = {account: why for account, why in self.of(desired).items() if account not in desired.owners - extra}
         if not (extra or granted):
-            expired = _expired(desired, before, desired.owners)
+            expired = self._expired(desired, before, desired.owners)
             return desired if expired == desired.expired_owners else replace(desired, expired_owners=expired)
         without = _without(desired, extra - granted.keys())
         owners = without.owners | granted.keys()
@@ -51,7 +55,7 @@ class ExtraOwners:
             owners=owners,
             members=without.members | granted.keys(),
             reasons={**without.reasons, **{account: granted[account] for account in granted.keys() - pupils}},
-            expired_owners=_expired(desired, before, owners),
+            expired_owners=self._expired(desired, before, owners),
         )
 
     def ended(self, record: ClassRecord) -> DesiredClass:
@@ -74,7 +78,15 @@ class ExtraOwners:
 
     def _without_over(self, desired: DesiredClass) -> DesiredClass:
         without = _without(desired, desired.extra_owners - self.of(desired).keys())
-        return replace(without, expired_owners=_expired(desired, None, without.owners))
+        return replace(without, expired_owners=self._expired(desired, None, without.owners))
+
+    def _expired(
+        self, desired: DesiredClass, before: DesiredClass | None, owners: Set[AccountId]
+    ) -> frozenset[AccountId]:
+        """Those who were owners by a grant, on the row or in an earlier plan, and are no owners now."""
+        earlier = self.earlier.get(desired.key, frozenset())
+        before_now = _by_grants(before) if before else frozenset()
+        return (_by_grants(desired) | before_now | earlier) - owners
 
     def trusting(self, records: Records) -> ExtraOwners:
         """The same for a list of accounts that cannot be trusted: who is an extra owner on a row has an account."""
@@ -97,9 +109,13 @@ class ExtraOwners:
 NO_EXTRA_OWNERS = ExtraOwners(NO_CHOICES, date.min)
 
 
-def extra_owners(choices: Choices, settings: SchoolSettings, accounts: Set[AccountId], now: datetime) -> ExtraOwners:
-    """The grants of today, by the date of the school."""
-    return ExtraOwners(choices, settings.date_at(now), accounts)
+def extra_owners(
+    choices: Choices, settings: SchoolSettings, accounts: Set[AccountId], now: datetime, rows: Iterable[ClassRecord]
+) -> ExtraOwners:
+    """The grants of today, by the date of the school. `rows` are those of its classes, also in other tenants."""
+    elsewhere = [row.desired for row in rows if row.desired.tenant != settings.tenant]
+    earlier = {desired.key: people for desired in elsewhere if (people := _by_grants(desired))}
+    return ExtraOwners(choices, settings.date_at(now), accounts, earlier)
 
 
 def notes_on_extra_owners(
@@ -107,7 +123,11 @@ def notes_on_extra_owners(
 ) -> tuple[str, ...]:
     """What the notes of a run say: whose grant ended with this plan, and who has no account."""
     over = {desired.key: desired.expired_owners - _expired_before(before.get(desired.key)) for desired in planned}
-    ended = [f"{key}/{account}" for key, accounts in sorted(over.items()) for account in sorted(accounts)]
+    ended = [
+        f"{key}/{account}"
+        for key, accounts in sorted(over.items())
+        for account in sorted(accounts - owners.earlier.get(key, frozenset()))
+    ]
     missing = sorted(owners.without_account())
     notes = []
     if ended:
@@ -147,10 +167,9 @@ def _without(desired: DesiredClass, over: Set[AccountId]) -> DesiredClass:
     return replace(desired, owners=desired.owners - over, members=desired.members - leaving, reasons=reasons)
 
 
-def _expired(desired: DesiredClass, before: DesiredClass | None, owners: Set[AccountId]) -> frozenset[AccountId]:
-    """Those who were owners by a grant, on the row or in an earlier plan, and are no owners now."""
-    earlier = before.expired_owners | before.extra_owners if before else frozenset()
-    return (desired.expired_owners | desired.extra_owners | earlier) - owners
+def _by_grants(desired: DesiredClass) -> frozenset[AccountId]:
+    """Whom a grant makes an owner of the class, or made."""
+    return desired.expired_owners | desired.extra_owners
 
 
 def _expired_before(record: ClassRecord | None) -> frozenset[AccountId]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from sync_core.domain.classes.desired import DesiredClass
-from sync_core.domain.classes.record import Records
+from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
@@ -28,7 +28,7 @@ from sync_core.planning.pinned import pinned_classes
 from sync_core.planning.planned import PlanNotMade, SchoolPlan
 from sync_core.planning.reads.adoptions import list_classes, look_for_adoptions, priority_of_reads
 from sync_core.planning.reads.feed import ReadSchool, read_groups, read_whole
-from sync_core.planning.reads.rows import needs_all_rows, records_in, rows_of_groups
+from sync_core.planning.reads.rows import needs_all_rows, records_of_tenant, rows_of_groups
 from sync_core.planning.reads.tables import Known, read_tables
 from sync_core.planning.run_notes import expired_classes, notes_of, observe
 from sync_core.planning.teams import keys_of, plan_teams
@@ -55,8 +55,8 @@ async def plan_school(
     if some_groups:
         with suppress(WholeSchoolNeeded):
             return await _plan_part(known, read.part(known), reading)
-    records = await records_in(known.settings, reading.school)
-    return await _plan(known, read, records, reading, None)
+    rows = await reading.school.class_records(known.settings.school)
+    return await _plan(known, read, rows, reading, None)
 
 
 async def _plan_part(known: Known, read: ReadSchool, reading: Reading) -> SchoolPlan:
@@ -64,10 +64,12 @@ async def _plan_part(known: Known, read: ReadSchool, reading: Reading) -> School
     records = await rows_of_groups(known.request, read.snapshot, known.settings, reading.school)
     if records is None:
         raise WholeSchoolNeeded
-    return await _plan(known, read, records, reading, read.school.heads)
+    return await _plan(known, read, tuple(records.values()), reading, read.school.heads)
 
 
-async def _plan(known: Known, read: ReadSchool, records: Records, reading: Reading, heads: Heads | None) -> SchoolPlan:
+async def _plan(
+    known: Known, read: ReadSchool, rows: Sequence[ClassRecord], reading: Reading, heads: Heads | None
+) -> SchoolPlan:
     """The plan with these rows. `heads` are those of the whole school, if the rows are those of some groups alone.
 
     Raises WholeSchoolNeeded if the other rows may change it.
@@ -75,7 +77,8 @@ async def _plan(known: Known, read: ReadSchool, records: Records, reading: Readi
     request, settings, past = known.request, known.settings, known.past
     requests, pins, choices = read.recorded.requests, read.recorded.pins, read.recorded.choices
     snapshot, everybody, now = read.snapshot, read.school.whole.everybody, read.now
-    extra = extra_owners(choices, settings, everybody.account_ids, now)
+    records = records_of_tenant(settings, rows)
+    extra = extra_owners(choices, settings, everybody.account_ids, now, rows)
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)

@@ -205,7 +205,7 @@ def test_an_extra_owner_without_an_account_is_reported_and_not_granted() -> None
 
 def test_the_last_day_is_that_of_the_school() -> None:
     late = NOON.replace(month=7, day=31, hour=23, minute=30)
-    assert extra_owners(Choices(), settings(time_zone="Europe/London"), KNOWN, late).today == date(2026, 8, 1)
+    assert extra_owners(Choices(), settings(time_zone="Europe/London"), KNOWN, late, []).today == date(2026, 8, 1)
 
 
 days = st.integers(-2, 2).map(lambda days: LAST_DAY + timedelta(days=days))

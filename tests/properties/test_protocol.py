@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sync_core.domain.classes.record import ClassState
+from sync_core.messaging.messages import Priority
 from sync_core.planning.naming.class_keys import class_key
 from tests.builders import SCHOOL, entra_id
 from tests.fakes.memory_tenant import MemoryGroup
-from tests.properties.protocol_world import GROUPS, STRANGERS, STUDENTS, TEACHERS, World, run_through
+from tests.properties.protocol_world import COVER, GROUPS, STRANGERS, STUDENTS, TEACHERS, World, run_through
 
 ADMIN_REQUESTS = ("create", "resync", "delete", "restore", "undo", "release")
 PEOPLE = (*STUDENTS, *STRANGERS, *TEACHERS)
@@ -207,6 +208,33 @@ def test_two_deliveries_of_each_change_record_who_was_made_an_owner(begun: int, 
     granted = [person for delta in done for person in delta.owners_granted]
     assert sorted(granted) == sorted(map(entra_id, TEACHERS))
     assert [person for delta in done for person in delta.owners_revoked] == [entra_id(TEACHERS[0])]
+
+
+def test_an_access_that_is_over_ends_also_if_the_school_was_in_another_tenant_meanwhile() -> None:
+    """It ends while the school is planned there, and the school comes back before anything is applied there: all
+    messages of that plan are lost. The first night plans the class as a new one, and the second revokes.
+    """
+    world = World(departed_owners="keep")
+    world.set_group(GROUPS[0], frozenset(STUDENTS[:3]), TEACHERS[0])
+    world.give_class(GROUPS[0], 0)
+    world.start_night()
+    world.settle()
+    (class_,) = world.classes
+    assert entra_id(COVER) in class_.owners
+    world.clock.advance(timedelta(days=1))
+    world.move_school()
+    world.start_night()
+    while not any(messages for session, messages in world.sessions.items() if session.startswith(Priority.BULK)):
+        world.deliver()
+        world.run_step(world.tasks[0])
+    world.run_steps(world.tasks[0], 100)
+    for messages in world.sessions.values():
+        messages.clear()
+    world.move_school()
+    world.start_night()
+    world.quiet_night()
+    world.check()
+    assert class_.owners == {entra_id(TEACHERS[0])}
 
 
 class Protocol(RuleBasedStateMachine):
