@@ -11,7 +11,7 @@ written before the head that names them, under a name of their own. Nobody reads
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from uuid import uuid4
@@ -21,7 +21,6 @@ from azure.data.tables import TableEntity
 from sync_core.domain.accounts import (
     Account,
     AccountChanges,
-    AccountEntry,
     AccountTokens,
     whole_accounts,
     with_changes,
@@ -152,9 +151,9 @@ class TableAccounts:
             now = replace(now, changes=packed, writes=writes)
         elif complete:
             accounts = whole_accounts(await self._read_parts(tenant, now), entries)
-            now = replace(now, parts=(await self._write_part(tenant, accounts),), changes=_EMPTY, writes=0)
+            now = replace(now, parts=(await self._write_part(tenant, pack(accounts)),), changes=_EMPTY, writes=0)
         else:
-            now = replace(now, parts=(*now.parts, await self._write_part(tenant, entries)), changes=_EMPTY, writes=0)
+            now = replace(now, parts=(*now.parts, await self._write_part(tenant, packed)), changes=_EMPTY, writes=0)
         # What is there before the head is written belongs to the head before, or to no head that can still be written.
         outdated = await self._rows_of_parts(tenant, now) if set(head.parts) - set(now.parts) else []
         await self._write_head(tenant, head, now)
@@ -179,8 +178,7 @@ class TableAccounts:
         write: Operation = ("update", row, unchanged(before.row)) if before.row else ("create", row)
         await self._table.transact([[write]])
 
-    async def _write_part(self, tenant: str, entries: Mapping[AccountId, AccountEntry]) -> tuple[str, int]:
-        packed = pack(entries)
+    async def _write_part(self, tenant: str, packed: bytes) -> tuple[str, int]:
         chunks = [packed[at : at + _CHUNK] for at in range(0, len(packed), _CHUNK)]
         name = uuid4().hex
         rows = [
