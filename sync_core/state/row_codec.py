@@ -121,13 +121,16 @@ def joined(row: Row, name: str) -> str:
 _EMPTY_WORD = "%"
 """The word for an empty text: no other text is encoded so."""
 _PLAIN = punctuation.replace("%", "").replace(":", "")
-_QUOTED = re.compile(f"[^A-Za-z0-9{re.escape(_PLAIN)}]")
+_QUOTED = re.compile(f"[^A-Za-z0-9:{re.escape(_PLAIN)}]")
 
 
 def _encode_word(*texts: str) -> str:
     """The texts without spaces, with `:` between them."""
+    word = ":".join(texts)
     # Nearly every text is an id that needs no quoting, and a night writes and reads each id of a school.
-    return ":".join(quote(text, safe=_PLAIN) if _QUOTED.search(text) else text for text in texts) or _EMPTY_WORD
+    if word.count(":") == len(texts) - 1 and not _QUOTED.search(word):
+        return word or _EMPTY_WORD
+    return ":".join(quote(text, safe=_PLAIN) for text in texts)
 
 
 def _decode_word(word: str) -> list[str]:
@@ -225,11 +228,13 @@ def _listed(name: str, words: Collection[str]) -> Entity:
 
 def _collection(name: str, collection: type, item: type) -> Column:
     order = sorted if collection is frozenset else list
-    return Column(
-        lambda items: _listed(name, order(map(_encode_word, items or ()))),
-        lambda row: collection(item(*_decode_word(word)) for word in joined(row, name).split()),
-        (f"{name}_0",),
-    )
+
+    def read(row: Row) -> Any:
+        text = joined(row, name)
+        words = text.split()
+        return collection(map(item, words if "%" not in text else (_decode_word(word)[0] for word in words)))
+
+    return Column(lambda items: _listed(name, order(map(_encode_word, items or ()))), read, (f"{name}_0",))
 
 
 def _records_by_text(name: str, record: Any) -> Column:
@@ -245,7 +250,7 @@ def _records_by_text(name: str, record: Any) -> Column:
 
     def read(row: Row) -> dict[str, Any]:
         texts = (_decode_word(word) for word in joined(row, name).split())
-        return {key: record(*(read(text) for read, text in zip(readers, of, strict=False))) for key, *of in texts}
+        return {key: record(*[read(text) for read, text in zip(readers, of, strict=False)]) for key, *of in texts}
 
     return Column(write, read, (f"{name}_0",))
 
