@@ -100,8 +100,9 @@ async def carry_out(
         await services.schools.replace_holds(school, planned.standing, planned.holds_to_keep)
         await services.schools.write_accepted_statistics(school, planned.statistics)
     await _write_left_out(planned, services)
-    notes = (*run.notes, *map(_TOO_LARGE.format, too_large))
-    run = replace(run, created=plan.created, changed=plan.changed, notes=notes)
+    if too_large:
+        notes = (*run.notes, *map(_TOO_LARGE.format, too_large))
+        run = replace(run, created=plan.created, changed=plan.changed, notes=notes)
     await services.runs.write_run(run)
     return run
 

@@ -157,7 +157,7 @@ class DesiredClass:
         """Those whom nothing but a grant makes owners: no rule makes a pupil one, who keeps the reason of a pupil."""
         reasons = self.reasons
         return frozenset(
-            account for account in self.owners if account in reasons and reasons[account].rule in _RULES_OF_EXTRA_OWNERS
+            [each for each in self.owners if each in reasons and reasons[each].rule in _RULES_OF_EXTRA_OWNERS]
         )
 
     def revoked_of(self, granted: frozenset[AccountId]) -> frozenset[AccountId]:

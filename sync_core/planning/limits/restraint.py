@@ -151,21 +151,17 @@ class Restraint:
     def _of_lost_matching(self, classes: list[DesiredClass], unmatched: Collection[ClassKey]) -> list[DesiredClass]:
         """Keep the people who are in a class because of a match that is lost, until an admin agrees that they leave."""
         lost = {key: accounts for key, accounts in sorted(self._matching.lost.items()) if key not in unmatched}
+        if not lost:
+            return classes
         count = len({person for accounts in lost.values() for person in accounts.values()})
         hold = self._hold(HoldKind.LOST_MATCHING, "a match is never lost without an approval", 0, count)
         kept = set()
         for key, accounts in lost.items():
-            students = _students(self._records[key].desired)
+            students, people = len(_students(self._records[key].desired)), frozenset(accounts.values())
             persons = "1 person who finds" if len(accounts) == 1 else f"{len(accounts)} people who find"
             what = f"would lose {persons} no account now"
             part = held_class(
-                hold.kind,
-                key,
-                self._names(key),
-                what,
-                students=len(students),
-                leaving=accounts,
-                people=frozenset(accounts.values()),
+                hold.kind, key, self._names(key), what, students=students, leaving=accounts, people=people
             )
             if self._is_approved(hold, part):
                 self._approved[key] |= accounts.keys()
@@ -298,14 +294,15 @@ class Restraint:
 
     def _hold_proposals(self, unmatched: Collection[ClassKey], classes: Sequence[DesiredClass]) -> None:
         """Hold the groups that may get another class than a new one, until one of `classes` has them as decided."""
-        proposed = (
-            (HoldKind.CONTINUATION, "an earlier class", self._ruled.proposals if self._ruled else ()),
-            (HoldKind.ADOPTION, "a team that somebody made", self._ruled.adoptions if self._ruled else ()),
-        )
-        for kind, what, proposals in proposed:
+        if not (ruled := self._ruled) or not (ruled.proposals or ruled.adoptions):
+            return
+        for kind, what, proposals in (
+            (HoldKind.CONTINUATION, "an earlier class", ruled.proposals),
+            (HoldKind.ADOPTION, "a team that somebody made", ruled.adoptions),
+        ):
             why = f"only an admin knows whether a group is that of {what}"
             hold = self._hold(kind, why, 0, len(proposals))
-            for each in self._ruled.without_class(proposals, classes) if self._ruled else ():
+            for each in ruled.without_class(proposals, classes):
                 if each.part.key not in unmatched:
                     self._parts.append((hold, each.part, each.status))
 
