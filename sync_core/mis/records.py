@@ -98,8 +98,14 @@ class Schema:
                 parts[name] = part.schema.read_all(part.unwrap(value.get(name)))
             except Unexpected as unexpected:
                 faults[name] = str(unexpected)
-        texts = tuple([_read_text(value, name, read, faults) for name, read in self.texts.items()])
-        return Record(self.columns, texts, parts, *next(iter(faults.items()), ()))
+        texts: list[str] = []
+        for name, read in self.texts.items():
+            try:
+                texts.append(read(value.get(name)))
+            except Unexpected as unexpected:
+                faults[name] = str(unexpected)
+                texts.append("")
+        return Record(self.columns, tuple(texts), parts, *next(iter(faults.items()), ()))
 
     def read_all(self, values: Sequence[object]) -> list[Record]:
         """Raises Unexpected for a list of anything but objects, or of too many."""
@@ -119,14 +125,6 @@ class Schema:
         return Record(self.columns, tuple(texts), loaded, field_, fault)
 
 
-def _read_text(value: Mapping[str, Any], name: str, read: ReadText, faults: dict[str, str]) -> str:
-    try:
-        return read(value.get(name))
-    except Unexpected as unexpected:
-        faults[name] = str(unexpected)
-        return ""
-
-
 def text(value: object) -> str:
     """A text or a number without spaces around it, or `true` or `false`; empty for null. Raises Unexpected."""
     match value:
@@ -134,7 +132,7 @@ def text(value: object) -> str:
             stripped = value.strip()
             if len(stripped) > MAX_TEXT:
                 raise Unexpected(f"has more than {MAX_TEXT} characters")
-            if _NOT_TEXT.search(stripped):
+            if not stripped.isprintable() and _NOT_TEXT.search(stripped):
                 raise Unexpected("has a character that is not text")
             return stripped
         case None:

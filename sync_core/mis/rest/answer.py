@@ -152,12 +152,14 @@ class _Reader:
         while following != "}":
             if (yield from self._peek()) != '"':
                 raise _NotAnObject
-            name, _ = yield from self._value(":", self._count_other)
+            name, size, _ = yield from self._value(":")
+            self._count_other(size)
             if (yield from self._peek()) == "[":
                 answer.lists[name] = yield from self._items()
                 following = yield from self._mark(",}")
             else:
-                answer.fields[name], following = yield from self._value(",}", self._count_other)
+                answer.fields[name], size, following = yield from self._value(",}")
+                self._count_other(size)
             if len(answer.lists) + len(answer.fields) > MAX_FIELDS:
                 raise AnswerRefused(f"returned an object of more than {MAX_FIELDS:,} fields", _LEAVE_OUT)
         if (yield from self._peek()):
@@ -171,15 +173,14 @@ class _Reader:
         if following == "]":
             yield from self._mark("]")
         while following != "]":
-            item, following = yield from self._value(",]", _no_count)
+            item, _, following = yield from self._value(",]")
             items.append(self._read(item))
         return items
 
     def _peek(self) -> _Parsing:
         """The next character that is not blank; empty at the end of the text."""
         while True:
-            blanks = _BLANKS.match(self._text, self._at)
-            self._at = blanks.end() if blanks else self._at
+            self._at = _after_blanks(self._text, self._at)
             if self._at < len(self._text) or self._ended:
                 return self._text[self._at : self._at + 1]
             yield
@@ -192,18 +193,18 @@ class _Reader:
         self._at += 1
         return mark
 
-    def _value(self, marks: str, count: Callable[[int], None]) -> _Parsing:
-        """The next value, and the one of `marks` after it. `count` gets its number of characters."""
-        yield from self._peek()
+    def _value(self, marks: str) -> _Parsing:
+        """The next value, its number of characters, and the one of `marks` after it."""
         while True:
+            self._at = _after_blanks(self._text, self._at)
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except RecursionError:
                 raise _too_deep() from None
-            except ValueError:
-                end = 0  # it is cut off, or no JSON
-            blanks = _BLANKS.match(self._text, end) if end else None
-            after = blanks.end() if blanks else len(self._text)
+            except ValueError:  # it is cut off, or no JSON
+                after = len(self._text)
+            else:
+                after = _after_blanks(self._text, end)
             if after < len(self._text):
                 break
             self._check_size(len(self._text))
@@ -211,10 +212,13 @@ class _Reader:
                 raise _NotAnObject
             yield
         self._check_size(end)
-        count(end - self._at)
-        _check_depth(value)
-        self._at = after
-        return value, (yield from self._mark(marks))
+        # Without more marks than this, nothing can be deeper: the look at each value is rarely needed.
+        if self._text.count("[", self._at, end) + self._text.count("{", self._at, end) > MAX_DEPTH:
+            _check_depth(value)
+        size, mark, self._at = end - self._at, self._text[after], after + 1
+        if mark not in marks:
+            raise _NotAnObject
+        return value, size, mark
 
     def _count_other(self, size: int) -> None:
         self._others += size
@@ -229,8 +233,9 @@ class _Reader:
             raise AnswerRefused(f"returned a record of more than {MAX_VALUES:,} values", _LEAVE_OUT)
 
 
-def _no_count(_: int) -> None:
-    """Items of lists are not counted together."""
+def _after_blanks(text: str, at: int) -> int:
+    blanks = _BLANKS.match(text, at)
+    return blanks.end() if blanks else at
 
 
 def _too_long() -> AnswerRefused:
