@@ -65,7 +65,7 @@ class Outside(logging.Handler):
         return "\n".join(f"{place}: {leak}" for place, leak in self.leaks.items())
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name in ("aiohttp.access", "asyncio"):  # of the servers and the loop of the test
+        if record.name == "asyncio":  # of the loop of the test
             return
         for name, value in vars(record).items():
             if name not in ("pathname", "filename", "exc_info", "msg", "args"):

@@ -49,10 +49,11 @@ class Checks:
 
 @pytest.mark.parametrize("name", ["OneRoster 1.1", "SDS v1"])
 async def test_no_check_of_files_leaves_a_cell(outside: Outside, name: str, tmp_path: Path) -> None:
-    checks, (feed, school) = Checks(outside), FORMATS[name]
-    for number, (where, bad) in enumerate(bad_cells(name, feed())):
-        outside.putting(f"check of {name}", where)
-        path = feeds.write(bad, tmp_path / str(number))
+    checks, (make, school) = Checks(outside), FORMATS[name]
+    feed = make()
+    for number, (where, file, bad) in enumerate(bad_cells(name, feed)):
+        outside.putting(f"check of {name}", f"{file} {where}")
+        path = feeds.write(feed | {file: bad}, tmp_path / str(number))
         await checks.check(FeedFolder(str(path)), school)
         with suppress(SyncError):
             check_feed(path, {}, school, None)

@@ -62,8 +62,8 @@ async def sync(outside: Outside, source: MisLocation, school: str) -> None:
     outside.queued(outbox)
 
 
-def bad_cells(name: str, feed: feeds.Feed) -> Iterator[tuple[str, feeds.Feed]]:
-    """The feed with a mark in a cell of a row, in a header, or with the cells of all rows shifted."""
+def bad_cells(name: str, feed: feeds.Feed) -> Iterator[tuple[str, str, str]]:
+    """What is marked, its file and the text of it: a cell of a row, a header, or the shifted cells of all rows."""
     for file, text in feed.items():
         if name == "OneRoster 1.1" and file != "users.csv":  # the others are those of 1.2
             continue
@@ -74,16 +74,13 @@ def bad_cells(name: str, feed: feeds.Feed) -> Iterator[tuple[str, feeds.Feed]]:
                     [*row[:place], marked_rows.get(number, row[place]), *row[place + 1 :]]
                     for number, row in enumerate(rows)
                 ]
-                yield f"{file} {column}", {**feed, file: _text([header, *changed])}
-            yield (
-                f"{file} header {column}",
-                {**feed, file: _text([[*header[:place], NAME, *header[place + 1 :]], *rows])},
-            )
+                yield column, file, _text([header, *changed])
+            yield f"header {column}", file, _text([[*header[:place], NAME, *header[place + 1 :]], *rows])
         for shift in {1, len(header) // 2, len(header) - 1}:
             people = [[*MARKS, *row][shift:] + [*MARKS, *row][:shift] for row in rows]
-            yield f"{file} shifted", {**feed, file: _text([header, *(row[: len(header)] for row in people)])}
-        yield f"{file} quotation", {**feed, file: text + f'{NAME},"{ADDRESS}"x,{BORN}\n'}
-        yield f"{file} cut off", {**feed, file: text + f"{NAME},{ADDRESS}"}
+            yield "shifted", file, _text([header, *(row[: len(header)] for row in people)])
+        yield "quotation", file, text + f'{NAME},"{ADDRESS}"x,{BORN}\n'
+        yield "cut off", file, text + f"{NAME},{ADDRESS}"
 
 
 def _text(rows: list[list[str]]) -> str:
@@ -94,10 +91,14 @@ def _text(rows: list[list[str]]) -> str:
 
 @pytest.mark.parametrize("name", FORMATS)
 async def test_no_cell_of_a_feed_leaves(outside: Outside, name: str, tmp_path: Path) -> None:
-    feed, school = FORMATS[name]
-    for where, bad in bad_cells(name, feed()):
-        outside.putting(name, where)
-        await sync(outside, FeedFolder(str(feeds.write(bad, tmp_path))), school)
+    make, school = FORMATS[name]
+    feed = make()
+    feeds.write(feed, tmp_path)
+    for where, file, bad in bad_cells(name, feed):
+        outside.putting(name, f"{file} {where}")
+        feeds.write({file: bad}, tmp_path)
+        await sync(outside, FeedFolder(str(tmp_path)), school)
+        feeds.write({file: feed[file]}, tmp_path)
     assert outside.report() == ""
 
 
