@@ -256,11 +256,13 @@ def _indexes(table: _Table, columns: Sequence[str], optional: Sequence[str]) -> 
     loose = list(map(_loosely, table.header))
     places: dict[str, list[int]] = {}
     for column in (*columns, *optional):
-        places[column] = [place for place, word in enumerate(words) if word == same_word(column)]
+        wanted = same_word(column)
+        places[column] = [place for place, word in enumerate(words) if word == wanted]
     exact = {place for found in places.values() for place in found}
     for column, found in places.items():
         if not found:
-            found += [place for place, word in enumerate(loose) if word == _loosely(column) and place not in exact]
+            wanted = _loosely(column)
+            found += [place for place, word in enumerate(loose) if word == wanted and place not in exact]
             for place in found:
                 table.note(f'{table.name} has a column "{table.header[place]}", which was read as "{column}"')
     if repeated := sorted(column for column, found in places.items() if len(found) > 1):
