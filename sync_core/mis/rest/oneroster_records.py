@@ -28,7 +28,6 @@ SCHEMAS = {
     "enrollments": Schema({**_BASE, **_ENROLMENT}),
 }
 ID = Schema({"sourcedId": text})
-ID = Schema({"sourcedId": text})
 SCHEMAS_OF_ALL_SCHOOLS = SCHEMAS | {
     "users": Schema({**_BASE, "orgs": references, **_USER}, _ROLES),
     "enrollments": Schema({**_BASE, "school": reference, **_ENROLMENT}),
