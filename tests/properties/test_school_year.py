@@ -83,8 +83,11 @@ class YearWorld(World):
         return school_day(self.settings, self.clock.now())
 
     def roles(self) -> _Roles:
-        """Everybody who is in a class of the tenant, by class, and every owner, who has a key of their own."""
-        classes = [each for each in self.tenant.groups.values() if not each.deleted]
+        """Everybody who is in a class of the tenant, by class, and every owner, who has a key of their own.
+
+        A deleted class still has its people: Microsoft 365 restores them with it.
+        """
+        classes = self.tenant.groups.values()
         members = {str(each.id): frozenset(each.members) for each in classes}
         return {**members, **{f"{each.id} owner": frozenset(each.owners) for each in classes}}
 
@@ -112,6 +115,16 @@ def _left(before: _Roles, after: _Roles) -> dict[str, frozenset[AccountId]]:
     ("choose", "calendar", {"first_day": _on(0), "last_day": _on(-1), "pupils_in_from": _on(1)}),
     # A pupil's account is the teacher's afterwards, and comes in with the teachers.
     [("delete_account", "t"), ("move_account", "a", "t")],
+)
+@example(
+    ("choose", "calendar", {"first_day": _on(0), "last_day": _on(-1)}),
+    # The class comes back with the pupils that it had, and with nobody else.
+    [
+        ("delete", "G1"),
+        ("choose", "calendar", {"first_day": _on(0), "last_day": _on(-1), "pupils_in_from": _on(1)}),
+        ("set_pupils", "G1", frozenset("abcdef")),
+        ("restore", "G1"),
+    ],
 )
 @settings(max_examples=150)
 @given(calendars(), st.lists(EVENTS, max_size=12))
