@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from local.node_packages import PACKAGES, node
 
@@ -27,8 +27,10 @@ _OPTIONS = [
     "--js-flags=--no-opt,--no-maglev",
 ]  # fmt: skip
 """V8 leaves code as it first compiled it: axe has judged a page before faster code repays its compilation."""
-SIZES = (1280, 320)
-_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+_WIDE, _NARROW = 1280, 320
+_Scheme = Literal["light", "dark"]
+_VIEWS: dict[int, tuple[_Scheme, ...]] = {_NARROW: ("light", "dark"), _WIDE: ("dark", "light")}
+"""The last is how stories see a page. From one to the next, one thing changes: the browser draws the page each time."""
 
 
 @contextmanager
@@ -54,8 +56,8 @@ def _find_chromium() -> str:
 class Visitor:
     """A signed-in person at their browser. Screenshots of what they see go to `pictures`, if that is a folder."""
 
-    context: BrowserContext
     page: Page
+    session: CDPSession
     host: str
     pictures: Path | None
 
@@ -70,20 +72,16 @@ class Visitor:
         Asserts too that a narrow page is no wider than its window (WCAG 1.4.10).
         """
         faults: list[str] = []
-        session = self.context.new_cdp_session(self.page)
-        world = _load_axe(session)
-        for width in SIZES:
+        world = _load_axe(self.session)
+        for width, schemes in _VIEWS.items():
             self.page.set_viewport_size({"width": width, "height": 900})
-            wide = self.page.evaluate("document.documentElement.scrollWidth")
-            faults += [f"{name} at {width}: {wide} wide"] if wide > width else []
-            for scheme in _SCHEMES:
+            for scheme in schemes:
                 self.page.emulate_media(color_scheme=scheme)
                 if self.pictures:
-                    (self.pictures / f"{name}-{width}-{scheme}.png").write_bytes(_photograph(session))
-                faults += [f"{name} at {width}, {scheme}: {fault}" for fault in _judge(session, world, scheme)]
-        session.detach()
-        self.page.set_viewport_size({"width": SIZES[0], "height": 900})
-        self.page.emulate_media(color_scheme="light")
+                    (self.pictures / f"{name}-{width}-{scheme}.png").write_bytes(_photograph(self.session))
+                wide, found = _judge(self.session, world, scheme)
+                found += [f"{wide} wide"] if wide > width else []
+                faults += [f"{name} at {width}, {scheme}: {fault}" for fault in found]
         assert not faults, "\n".join(faults)
 
 
@@ -93,6 +91,12 @@ def _photograph(session: CDPSession) -> bytes:
     return b64decode(session.send("Page.captureScreenshot", options)["data"])
 
 
+@cache
+def _read_axe() -> str:
+    """Its text in ASCII, which the browser keeps and compiles as one byte a character. A few would make it two."""
+    return _AXE.read_text(encoding="utf-8").encode("ascii", "backslashreplace").decode("ascii")
+
+
 def _load_axe(session: CDPSession) -> int:
     """Load axe once for a page, because that takes longer than its judgement. Returns the id of its context.
 
@@ -100,36 +104,38 @@ def _load_axe(session: CDPSession) -> int:
     """
     frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
     world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})["executionContextId"]
-    session.send("Runtime.evaluate", {"expression": _AXE.read_text(encoding="utf-8"), "contextId": world})
+    session.send("Runtime.evaluate", {"expression": _read_axe(), "contextId": world})
     return int(world)
 
 
-def _judge(session: CDPSession, world: int, scheme: str) -> list[str]:
-    """What axe finds wrong with the page as it is shown now. Dark pages differ in their colours alone.
+def _judge(session: CDPSession, world: int, scheme: _Scheme) -> tuple[int, list[str]]:
+    """The width of the page, and what axe finds wrong with it, as it is shown now.
 
-    Nothing is preloaded: that is for films and for a rule that axe leaves out, and takes a quarter of the time.
+    Dark pages differ in their colours alone. Nothing is preloaded: that is for films and for a rule that axe leaves
+    out, and takes a quarter of the time.
     """
     rules = {"type": "tag", "values": _RULES} if scheme == "light" else {"type": "rule", "values": _OF_COLOURS}
     options = json.dumps({"runOnly": rules, "resultTypes": ["violations"], "preload": False})
+    answer = "JSON.stringify([document.documentElement.scrollWidth, found.violations])"
     asked = {
-        "expression": f"axe.run({options}).then(found => JSON.stringify(found.violations))",
+        "expression": f"axe.run({options}).then(found => {answer})",
         "contextId": world,
         "awaitPromise": True,
         "returnByValue": True,
     }
-    answer: dict[str, Any] = session.send("Runtime.evaluate", asked)
-    found = json.loads(answer["result"]["value"])
-    return [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
+    result: dict[str, Any] = session.send("Runtime.evaluate", asked)
+    wide, found = json.loads(result["result"]["value"])
+    return wide, [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
 
 
 @contextmanager
 def visit(browser: Browser, host: str, user: str, pictures: Path | None) -> Iterator[Visitor]:
     """A new browser session of `user`, signed in as the local host signs people in."""
-    context = browser.new_context(viewport={"width": SIZES[0], "height": 900})
+    context = browser.new_context(viewport={"width": _WIDE, "height": 900})
     page = context.new_page()
     page.goto(f"{host}/.auth/login/aad?post_login_redirect_uri=/api/health")
     page.click(f"button[value={user}]")
     try:
-        yield Visitor(context, page, host, pictures)
+        yield Visitor(page, context.new_cdp_session(page), host, pictures)
     finally:
         context.close()
