@@ -14,13 +14,13 @@ demo: setup
 	@$(BIN)/python -m local demo --world .demo
 
 test: setup
-	@echo "make test: all tests; seven to eight minutes on two cores."
+	@echo "make test: all tests; six minutes on two cores."
 	@$(MAKE) --no-print-directory --jobs=2 lint tests
 
 # `make tests EXAMPLES=thorough` tries each operation of the API with all its examples, and `make tests PICTURES=1` keeps
 # pictures of the pages of the console in dist/console.
 tests: setup
-	$(BIN)/python -m tests.workers 6 -rs --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m tests.workers 8 -rs --dist loadfile --no-loadscope-reorder
 
 # The templates: compiled, linted, formatted, and the resources that they make compared with the kept snapshots.
 # `make templates WRITE=1` writes the snapshots first; `git diff` then shows what a change of a template does in Azure.
