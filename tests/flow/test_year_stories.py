@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from local.school.data import SchoolData
-from tests.flow.today import TODAY, YEAR, on
+from tests.flow.today import YEAR, on, today
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 
 ART, FORM = f"Art.class.1234567.{YEAR}", f"5L.class.1234567.{YEAR}"
@@ -162,16 +161,12 @@ def test_10_after_its_last_day_a_class_keeps_its_people_whatever_the_feed_has(tr
 
 def test_11_the_night_before_something_large_says_so(trust: Trust) -> None:
     assert trust.read_events("calendar.ahead") == []
-    set_dates(trust, **COMING, pupils_in_from=str(_tomorrow()), archive_on=on(30))
+    set_dates(trust, **COMING, pupils_in_from=on(1), archive_on=on(30))
     trust.run_night()
     (event,) = trust.read_events("calendar.ahead")
-    assert (event["school"], event["date"], event["day"]) == ("OAK", "pupils_in_from", str(_tomorrow()))
-
-
-def _tomorrow() -> date:
-    return datetime.now(ZoneInfo("Europe/London")).date() + timedelta(days=1)
+    assert (event["school"], event["date"], event["day"]) == ("OAK", "pupils_in_from", on(1))
 
 
 def _words(days: int) -> str:
-    day = TODAY + timedelta(days=days)
+    day = today() + timedelta(days=days)
     return f"{day.day} {day:%B %Y}"

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from local.school.data import SchoolData
-from tests.flow.today import TODAY, YEAR
+from tests.flow.today import YEAR, today
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 from tests.http.console.browser import Visitor
 
@@ -38,7 +38,7 @@ def test_01_without_dates_the_home_leads_to_the_page_and_that_to_the_settings(ad
 
 def test_02_dates_are_written_as_in_the_uk_and_checked_against_each_other(admin: Visitor) -> None:
     page = admin.open("/schools/OAK/settings")
-    tomorrow = TODAY + timedelta(days=2)
+    tomorrow = today() + timedelta(days=2)
     page.fill("input[name='calendar.pupils_in_from']", f"{tomorrow:%d/%m/%Y}")
     page.click("text=Read the MIS now")
     assert "Pupils come into next year's classes: needs first_day" in page.inner_text(".govuk-error-summary")
@@ -74,5 +74,5 @@ def test_03_the_strip_and_the_page_say_what_happens_when(trust: Trust, admin: Vi
 
 
 def _short(days: int) -> str:
-    day = TODAY + timedelta(days=days)
+    day = today() + timedelta(days=days)
     return f"{day.day} {day:%b}"
