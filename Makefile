@@ -1,7 +1,7 @@
 # Two commands: `make demo` shows the main job on this machine, `make test` checks everything. Both set up what they need.
 # Part of the tests is `make templates`, which needs Microsoft's Bicep compiler and says how to get it.
 # PYTHON=path/to/python3 chooses another.
-PYTHON ?= $(or $(shell python3 local/fastest_python.py),python3)
+PYTHON ?= $(or $(shell python3 local/fastest_python.py 2> /dev/null),python3)
 BIN := .venv/bin
 
 # Without compiled modules each process of the tests would compile them again.

@@ -1,7 +1,7 @@
-"""Print the path of the python3 that makes .venv: of those in the PATH the first, or else one that is much faster.
+"""Print the path of the python3 that makes .venv: the first one on the PATH, unless another is much faster.
 
-A Python that was compiled without optimisation, as pyenv does by default, takes a third longer for the same work. This
-file runs before anything is installed, with whatever python3 there is.
+A Python that was compiled without optimisation, as pyenv's are by default, takes almost half as long again for the same
+work. This file runs before anything is installed, with whatever python3 there is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _MUCH_FASTER = 0.85
-"""Another one takes less than this part of the time that the first takes."""
+"""Another one takes less than this share of the time that the first takes."""
 
 # The best of several, because other processes use the processor too. Without ensurepip there is no virtual environment.
 _MEASURE = """
@@ -43,7 +43,7 @@ def fastest(pythons: Iterable[str]) -> str | None:
 
 
 def in_path() -> list[str]:
-    """Every python3 of the PATH, in its order; one that has two names, as /bin and /usr/bin give, once."""
+    """Every python3 on the PATH, in its order. One with two names, as in /bin and /usr/bin, comes once."""
     found: dict[Path, str] = {}
     for folder in os.get_exec_path():
         path = Path(folder, "python3")

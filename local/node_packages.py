@@ -53,7 +53,7 @@ def node() -> Path:
 
 
 def _machines_node() -> Path | None:
-    """Its npm reads what is set for all users of the machine, as the certificates of a network that inspects TLS."""
+    """Its npm reads what is set for the whole machine, such as the certificates of a network that inspects TLS."""
     installed = shutil.which("node")
     if not installed or not shutil.which("npm"):
         return None

@@ -122,12 +122,13 @@ def notes_on_extra_owners(
     owners: ExtraOwners, planned: Iterable[DesiredClass], before: Mapping[ClassKey, ClassRecord]
 ) -> tuple[str, ...]:
     """What the notes of a run say: whose grant ended with this plan, and who has no account."""
-    over = {desired.key: desired.expired_owners - _expired_before(before.get(desired.key)) for desired in planned}
-    ended = [
-        f"{key}/{account}"
-        for key, accounts in sorted(over.items())
-        for account in sorted(accounts - owners.earlier.get(key, frozenset()))
-    ]
+    over = {
+        desired.key: desired.expired_owners
+        - _expired_before(before.get(desired.key))
+        - owners.earlier.get(desired.key, frozenset())
+        for desired in planned
+    }
+    ended = [f"{key}/{account}" for key, accounts in sorted(over.items()) for account in sorted(accounts)]
     missing = sorted(owners.without_account())
     notes = []
     if ended:

@@ -6,10 +6,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -24,6 +22,7 @@ from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS, Action, ActOnClass, encode
+from tests.flow.today import on
 from tests.flow.trust import Trust, staff, start_trust, teaching
 from tests.forked import Forked
 from tests.infra.bicep import app_settings
@@ -99,8 +98,7 @@ def deployed_settings() -> dict[str, str]:
 
 def run_day(trust: Trust) -> None:
     """Nights with all kinds of failures, then webhooks, file drops and admin requests."""
-    tomorrow = datetime.now(ZoneInfo("Europe/London")).date() + timedelta(days=1)
-    reminder = {"archive_on": str(tomorrow)}
+    reminder = {"archive_on": on(1)}
     trust.add_school(OAK, webhook_secrets=[WEBHOOK_SETTING], limits={"smallest_snapshot": 0}, calendar=reminder)
     inject_graph_fault(trust, "POST", "/education/classes$", 400)
     inject_graph_fault(trust, "POST", "/education/classes$", 429, retry_after=0)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +13,7 @@ from local.school.data import SchoolData
 from local.school.oneroster_csv import write
 from sync_core.domain.classes.record import ClassState
 from sync_core.domain.runs import RunOutcome
+from tests.flow.today import YEAR, on
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 from tests.waiting import wait_until
 
@@ -126,20 +126,19 @@ def test_26_the_undo_of_a_year_end_gives_the_people_back_and_pins_the_classes(tr
 
 def test_27_a_rehearsed_plan_is_carried_out_at_its_time(trust: Trust) -> None:
     """The queue delivers the approval at its time, and the class is made then."""
-    today = datetime.now(ZoneInfo("Europe/London")).date()
-    later = f"{today.year + 1}-09-01" if today.month >= 9 else f"{today.year}-09-01"
+    later = f"{YEAR + 1}-09-01"
     music = teaching("T3", "Music", CLASS, "main")
     trust.schools["OAK"] = replace(THIS_YEAR, groups=(*THIS_YEAR.groups, music))
     write(trust.schools["OAK"], trust.world.folder / "feed OAK")
     writes = trust.count_writes()
     rehearsed = trust.call("POST", "schools/OAK/rehearsal", body={"day": later}).json()
     assert rehearsed["made"]
-    shown = trust.call("POST", "schools/OAK/rehearsal", body={"day": today.isoformat()}).json()
+    shown = trust.call("POST", "schools/OAK/rehearsal", body={"day": on(0)}).json()
     assert [each["address"] for each in shown["begins"]] == ["Music.class.1234567.2026"]
     assert trust.count_writes() == writes
 
     begins_at = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
-    body = {"day": today.isoformat(), "begins_at": begins_at}
+    body = {"day": on(0), "begins_at": begins_at}
     run = trust.call("POST", f"schools/OAK/rehearsal/{shown['digest']}/approve", expected=202, body=body).json()["run"]
     wait_until(lambda: trust.call("GET", f"schools/OAK/runs/{run}").json()["outcome"] == RunOutcome.PLANNED)
     wait_until(lambda: "Music.class.1234567.2026" in trust.list_nicknames())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
+from tests.flow.today import today
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching
 from tests.http.console.browser import Visitor
 
@@ -72,8 +71,7 @@ def test_03_a_day_is_rehearsed(trust: Trust, admin: Visitor) -> None:
     page.fill("#day", "tomorrow")
     page.click("text=Rehearse this day")
     admin.check("rehearsal-faults")
-    today = datetime.now(ZoneInfo("Europe/London")).date()
-    page.fill("#day", f"{today:%d/%m/%Y}")
+    page.fill("#day", f"{today():%d/%m/%Y}")
     page.click("text=Rehearse this day")
     assert "Nothing to do: every class is as the MIS wants it then." in page.inner_text("main")
     trust.schools["OAK"] = replace(THIS_YEAR, groups=(*THIS_YEAR.groups, teaching("T3", "11B/Ma2", "amy", "second")))
