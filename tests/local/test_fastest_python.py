@@ -43,6 +43,15 @@ def test_one_that_is_too_old_or_makes_no_virtual_environment_is_left_out(tmp_pat
     assert fastest([old]) is None
 
 
+def test_a_machine_that_is_slow_for_a_moment_changes_nothing(tmp_path: Path) -> None:
+    """The faster one takes twice its time when it is measured first."""
+    first = _python(tmp_path / "first", "0.0075")
+    fast = Path(_python(tmp_path / "fast", "0.0052"))
+    slow_once = f"#!/bin/sh\n[ -e {tmp_path}/seen ] && echo 0.0052 || echo 0.0105\ntouch {tmp_path}/seen\n"
+    fast.write_text(slow_once, encoding="utf-8")
+    assert fastest([first, str(fast)]) == str(fast)
+
+
 def test_this_interpreter_can_be_measured() -> None:
     assert fastest([sys.executable]) == sys.executable
 
