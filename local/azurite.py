@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from local.node_packages import PACKAGES, node
+from local.node_packages import AZURITE, PACKAGES, node
 from local.processes import Child, StartFailed, signals_held
 
-_SCRIPT = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"
 _LISTENING = re.compile(rb"Azurite (Blob|Table) service is successfully listening at http://127\.0\.0\.1:(\d+)")
 
 # The account and key that Microsoft publishes for its emulator: public, not a secret.
@@ -21,7 +20,7 @@ _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOt
 
 def require_azurite() -> None:
     """Raises StartFailed if it is not installed."""
-    if not _SCRIPT.exists():
+    if not AZURITE.exists():
         raise StartFailed(
             f"Azurite is not installed in {PACKAGES} — run 'make setup' in a checkout; where the package is "
             "installed, install its extra 'world', and run 'python -m local.node_packages --install'"
@@ -48,7 +47,8 @@ class Azurite:
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
             kept = ["--location", str(self._folder)]
-        command = [str(node()), str(_SCRIPT), "--silent", *kept, "--tableHost", "127.0.0.1"]
+        # Node warns of a module that Azurite uses.
+        command = [str(node()), "--disable-warning=DEP0040", str(AZURITE), "--silent", *kept, "--tableHost", "127.0.0.1"]
         command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
         command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]
         environment = {
