@@ -48,8 +48,9 @@ class Azurite:
             self._folder.mkdir(parents=True, exist_ok=True)
             kept = ["--location", str(self._folder)]
         # Node warns of a module that Azurite uses.
-        command = [str(node()), "--disable-warning=DEP0040", str(AZURITE), "--silent", *kept, "--tableHost", "127.0.0.1"]
-        command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
+        command = [str(node()), "--disable-warning=DEP0040", str(AZURITE), "--silent", *kept]
+        command += ["--tableHost", "127.0.0.1", "--tablePort", str(self._port)]
+        command += ["--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
         command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]
         environment = {
             "AZURITE_ACCOUNTS": ";".join(f"{name}:{_KEY}" for name in (_ACCOUNT, *self._accounts)),

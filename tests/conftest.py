@@ -14,7 +14,6 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 from hypothesis import settings
 
-from local.azurite import Azurite
 from local.processes import collect_garbage_seldom
 from local.tenant.certificate import tls_context
 from sync_core.domain.ids import SchoolId
@@ -22,9 +21,9 @@ from sync_core.state.store import TableState
 from tests.fakes.memory_state import MemoryState
 from tests.forked import Forked
 from tests.state.wire import Wire
+from tests.storage import is_started, own_accounts, start_azurite
 
 REPOSITORY = Path(__file__).parents[1]
-_ACCOUNTS = [f"account{number}" for number in range(100)]
 _LONGEST = (
     "tests/faults/test_graph_faults.py",
     "tests/faults/test_kill.py",
@@ -124,18 +123,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """In memory: on disk, Azurite writes all that it has every five seconds."""
-    server = Azurite(None, tmp_path_factory.mktemp("azurite") / "azurite.log", _ACCOUNTS)
-    server.start()
-    yield server
-    server.stop()
+def storage_accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[str]]:
+    """The connection strings of empty storage accounts; each world takes one, and another test the next."""
+    log = tmp_path_factory.mktemp("azurite") / "azurite.log"
+    server = None if is_started() else start_azurite(log, 1)
+    yield own_accounts()
+    if server:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
-def storage_accounts(azurite: Azurite) -> Iterator[str]:
-    """The connection strings of empty storage accounts; each world takes one, and another test the next."""
-    return map(azurite.connect_to, _ACCOUNTS)
+def shared_storage(storage_accounts: Iterator[str]) -> str:
+    """The connection string of the storage account that tests share, one after the other."""
+    return next(storage_accounts)
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +169,7 @@ async def state(request: pytest.FixtureRequest) -> AsyncIterator[MemoryState | T
     if request.param == "memory":
         yield MemoryState()
         return
-    azurite: Azurite = request.getfixturevalue("azurite")
-    tables = TableState.from_connection_string(azurite.connection_string)
+    tables = TableState.from_connection_string(request.getfixturevalue("shared_storage"))
     await tables.ensure_tables()
     yield tables
     await tables.close()
@@ -182,16 +181,16 @@ def wire() -> Wire:
 
 
 @pytest.fixture
-async def service(azurite: Azurite, wire: Wire) -> AsyncIterator[TableServiceClient]:
+async def service(shared_storage: str, wire: Wire) -> AsyncIterator[TableServiceClient]:
     """The tables over a wire that records the requests."""
-    async with TableServiceClient.from_connection_string(azurite.connection_string, transport=wire) as service:
+    async with TableServiceClient.from_connection_string(shared_storage, transport=wire) as service:
         yield service
 
 
 @pytest.fixture
-async def other(azurite: Azurite) -> AsyncIterator[TableState]:
+async def other(shared_storage: str) -> AsyncIterator[TableState]:
     """Another worker with the same tables."""
-    other = TableState.from_connection_string(azurite.connection_string)
+    other = TableState.from_connection_string(shared_storage)
     yield other
     await other.close()
 

@@ -8,7 +8,6 @@ import pytest
 from aiohttp import web
 from azure.functions.servicebus import ServiceBusMessage
 
-from local.azurite import Azurite
 from sync_core.errors import AccessDenied, SyncError, UnknownSetting
 from sync_core.messaging.messages import CLASS_CHANGES
 from sync_core.state.store import TableState
@@ -45,9 +44,9 @@ async def test_a_failed_start_pauses_before_the_message_is_returned(deliveries: 
     assert slept == [pause]
 
 
-async def test_a_failed_start_is_recorded_if_the_tables_can_be_reached(azurite: Azurite) -> None:
-    await fail({"STATE_TABLES_CONNECTION": azurite.connection_string}, 3)
-    tables = TableState.from_connection_string(azurite.connection_string)
+async def test_a_failed_start_is_recorded_if_the_tables_can_be_reached(shared_storage: str) -> None:
+    await fail({"STATE_TABLES_CONNECTION": shared_storage}, 3)
+    tables = TableState.from_connection_string(shared_storage)
     try:
         (fault,) = [fault for fault in await tables.message_faults(CLASS_CHANGES) if fault.message_id == "m1"]
     finally:

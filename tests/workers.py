@@ -24,6 +24,7 @@ import pytest
 
 from local.processes import die_with_parent
 from tests.forked import start_fork_server, use_fork_server_of_parent
+from tests.storage import start_azurite
 
 _INTERPRETER = Path(__file__).with_name("worker_interpreter.py")
 
@@ -37,12 +38,14 @@ def main(arguments: Sequence[str]) -> int:
     if status:
         sys.stdout.write(printed.getvalue())
         return status
-    folder = Path(mkdtemp())
+    folder, count = Path(mkdtemp()), int(number)
+    # A worker that crashes is replaced, as often as there are workers.
+    azurite = start_azurite(folder / "azurite.log", 2 * count)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "workers"))
         server.listen()
         interpreter = shlex.join([sys.executable, "-IS", str(_INTERPRETER), str(folder / "workers")])
-        workers = [f"--tx={number}*popen//python={interpreter}", f"--max-worker-restart={number}"]
+        workers = [f"--tx={count}*popen//python={interpreter}", f"--max-worker-restart={count}"]
         controller, ended = _start([*workers, *options])
         while server.fileno() in select([server.fileno(), ended], [], [])[0]:
             link, _ = server.accept()
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
             link.close()
             for each in streams:
                 os.close(each)
+    azurite.stop()
     shutil.rmtree(folder)
     return os.waitstatus_to_exitcode(os.waitpid(controller, 0)[1])
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
-from local.azurite import Azurite
 from local.mis.oneroster_api import OneRosterServer
 from local.mis.token_server import CLIENT
 from local.mis.wonde_api import SCHOOL, WondeServer
@@ -61,9 +60,9 @@ SDS_V1 = Capabilities(registration=False, school=lambda data: data.dfe_code, per
 WONDE = Capabilities(usernames=False)
 
 
-def in_folder(export: Export) -> Callable[[SchoolData, Path, Azurite], Connection]:
+def in_folder(export: Export) -> Callable[[SchoolData, Path, str], Connection]:
     @asynccontextmanager
-    async def connect(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+    async def connect(data: SchoolData, folder: Path, _: str) -> AsyncIterator[tuple[MisLocation, None]]:
         export(data, folder / "feed")
         yield FeedFolder(str(folder / "feed")), None
 
@@ -71,7 +70,7 @@ def in_folder(export: Export) -> Callable[[SchoolData, Path, Azurite], Connectio
 
 
 @asynccontextmanager
-async def in_a_zip(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+async def in_a_zip(data: SchoolData, folder: Path, _: str) -> AsyncIterator[tuple[MisLocation, None]]:
     write(data, folder / "feed")
     files = {file.name: file.read_text(encoding="utf-8") for file in (folder / "feed").iterdir()}
     yield FeedFolder(str(feeds.write_zip(files, folder / "feed.zip"))), None
@@ -79,19 +78,19 @@ async def in_a_zip(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[
 
 @asynccontextmanager
 async def in_a_container(
-    data: SchoolData, folder: Path, azurite: Azurite
+    data: SchoolData, folder: Path, storage: str
 ) -> AsyncIterator[tuple[MisLocation, ContainerClient]]:
     write(data, folder / "feed")
-    async with ContainerClient.from_connection_string(azurite.connection_string, "sources-contract") as container:
+    async with ContainerClient.from_connection_string(storage, "sources-contract") as container:
         await container.create_container()
         for file in sorted((folder / "feed").iterdir()):
             await container.upload_blob(f"oak/monday/{file.name}", file.read_bytes())
         yield FeedContainer("oak"), container
 
 
-def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, Azurite], Connection]:
+def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, str], Connection]:
     @asynccontextmanager
-    async def connect(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+    async def connect(data: SchoolData, folder: Path, _: str) -> AsyncIterator[tuple[MisLocation, None]]:
         write(data, folder / "feed")
         async with serve(OneRosterServer(folder / "feed").app()) as url:
             token, client = (f"{url}/token", CLIENT) if signed_in else ("", "")
@@ -105,12 +104,12 @@ def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, A
 
 
 @asynccontextmanager
-async def at_wonde(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+async def at_wonde(data: SchoolData, folder: Path, _: str) -> AsyncIterator[tuple[MisLocation, None]]:
     async with serve(WondeServer(data).app()) as url:
         yield WondeApi(url=url, school=SCHOOL, secret="MIS_SECRET_WONDE"), None
 
 
-SOURCES: dict[str, tuple[Callable[[SchoolData, Path, Azurite], Connection], Capabilities]] = {
+SOURCES: dict[str, tuple[Callable[[SchoolData, Path, str], Connection], Capabilities]] = {
     "OneRoster 1.1 CSV": (in_folder(write), COMPLETE),
     "OneRoster 1.2 CSV": (in_folder(write_1_2), COMPLETE),
     "OneRoster CSV, zipped": (in_a_zip, COMPLETE),
@@ -175,10 +174,10 @@ def expected_people(data: SchoolData, capabilities: Capabilities) -> dict[str, P
 
 
 @pytest.mark.parametrize("source", SOURCES)
-async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, azurite: Azurite) -> None:
+async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, shared_storage: str) -> None:
     data = generate(pupils=60)
     connect, capabilities = SOURCES[source]
-    async with connect(data, tmp_path, azurite) as (location, container):
+    async with connect(data, tmp_path, shared_storage) as (location, container):
         clock = FixedClock()
         drops = FileDropReader(partial(open_store, container), timedelta(0), clock, SharedReadings(clock))
         sources = MisSources(drops, SECRETS, clock)

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 
-from local.azurite import Azurite
 from sync_core.admin.school_settings import FaultySettings
 from sync_core.admin.schools import save_school
 from sync_core.domain.accounts import AccountTokens
@@ -591,9 +590,9 @@ async def test_erasing_a_school_keeps_other_schools(state: Store, school: School
     assert await has_records(other) == [True] * 8
 
 
-async def test_a_class_too_large_for_a_transaction_is_not_written(azurite: Azurite, school: SchoolId) -> None:
+async def test_a_class_too_large_for_a_transaction_is_not_written(shared_storage: str, school: SchoolId) -> None:
     """Azure rejects it and Azurite does not, so the adapter checks before it writes."""
-    tables = TableState.from_connection_string(azurite.connection_string)
+    tables = TableState.from_connection_string(shared_storage)
     try:
         await tables.ensure_tables()
         crowd = [f"p{number}" for number in range(25_000)]

@@ -11,7 +11,6 @@ from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.data.tables import AccountSasPermissions, ResourceTypes, generate_account_sas
 from azure.data.tables.aio import TableServiceClient
 
-from local.azurite import Azurite
 from sync_core.domain.classes.desired import DesiredClass, Pin, Reason, Rule
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.tenant_groups import Drift
@@ -242,7 +241,7 @@ async def test_a_start_creates_the_tables_that_are_missing(
     assert await state.missing_tables() == ()
 
 
-async def test_a_table_that_is_gone_is_named(azurite: Azurite, storage: str) -> None:
+async def test_a_table_that_is_gone_is_named(storage: str) -> None:
     async with TableServiceClient.from_connection_string(storage) as service:
         state = TableState(service)
         await state.ensure_tables()
@@ -251,9 +250,9 @@ async def test_a_table_that_is_gone_is_named(azurite: Azurite, storage: str) -> 
 
 
 async def test_an_identity_that_may_only_read_is_denied_the_check_of_writing(
-    azurite: Azurite, state: TableState
+    shared_storage: str, state: TableState
 ) -> None:
-    account = dict(part.split("=", 1) for part in azurite.connection_string.rstrip(";").split(";"))
+    account = dict(part.split("=", 1) for part in shared_storage.rstrip(";").split(";"))
     key = AzureNamedKeyCredential(account["AccountName"], account["AccountKey"])
     scope, tomorrow = ResourceTypes(service=True, container=True, object=True), datetime.now(UTC) + timedelta(days=1)
     reading = generate_account_sas(key, scope, AccountSasPermissions(read=True, list=True), tomorrow)

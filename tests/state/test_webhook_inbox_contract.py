@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 
-from local.azurite import Azurite
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.state.port import WebhookInbox
@@ -25,8 +24,7 @@ async def inbox(request: pytest.FixtureRequest) -> AsyncIterator[WebhookInbox]:
     if request.param == "memory":
         yield MemoryWebhookInbox()
         return
-    azurite: Azurite = request.getfixturevalue("azurite")
-    tables = TableState.from_connection_string(azurite.connection_string)
+    tables = TableState.from_connection_string(request.getfixturevalue("shared_storage"))
     await tables.ensure_tables()
     yield tables.inbox
     await tables.close()

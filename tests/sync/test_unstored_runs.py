@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
-from local.azurite import Azurite
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
@@ -63,8 +62,8 @@ async def _sync(mis: _Mis, state: MemoryState | TableState, school: SchoolId) ->
     return await state.run(school, RUN)
 
 
-async def test_a_run_whose_lists_do_not_fit_into_a_row_ends_with_the_remedy(azurite: Azurite) -> None:
-    tables, school = TableState.from_connection_string(azurite.connection_string), SchoolId(f"S{uuid4().hex}")
+async def test_a_run_whose_lists_do_not_fit_into_a_row_ends_with_the_remedy(shared_storage: str) -> None:
+    tables, school = TableState.from_connection_string(shared_storage), SchoolId(f"S{uuid4().hex}")
     strangers = [f"{number:02}{'x' * 40_000}" for number in range(13)]
     try:
         await tables.ensure_tables()

@@ -14,7 +14,6 @@ import pytest
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
-from local.azurite import Azurite
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import DropFile
@@ -40,8 +39,8 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
         yield Subject(FolderDrop(str(tmp_path / "drop")), write)
         return
-    azurite: Azurite = request.getfixturevalue("azurite")
-    async with ContainerClient.from_connection_string(azurite.connection_string, f"drop-{uuid4().hex}") as container:
+    storage: str = request.getfixturevalue("shared_storage")
+    async with ContainerClient.from_connection_string(storage, f"drop-{uuid4().hex}") as container:
         await container.create_container()
 
         async def upload(name: str, content: bytes) -> None:
@@ -69,10 +68,10 @@ async def test_files_are_listed_with_their_folders_and_fetched(subject: Subject)
     assert [await read_content(subject, file) for _, file in sorted(files.items())] == [b"three", b"one"]
 
 
-async def test_a_blob_with_an_encoding_is_fetched_as_it_is_stored(tmp_path: Path, azurite: Azurite) -> None:
+async def test_a_blob_with_an_encoding_is_fetched_as_it_is_stored(tmp_path: Path, shared_storage: str) -> None:
     """A megabyte of gzip may unpack to a gigabyte, and the listing has only its size as stored."""
     packed = gzip.compress(b"x" * 1_000_000)
-    async with ContainerClient.from_connection_string(azurite.connection_string, f"drop-{uuid4().hex}") as container:
+    async with ContainerClient.from_connection_string(shared_storage, f"drop-{uuid4().hex}") as container:
         await container.create_container()
         encoded = ContentSettings(content_encoding="gzip")
         await container.upload_blob("oak/users.csv", packed, content_settings=encoded)
@@ -109,16 +108,16 @@ async def test_a_rewritten_file_is_not_deleted(subject: Subject) -> None:
     assert "users.csv" in await list_by_name(subject)
 
 
-async def test_a_missing_file_drop_is_rejected_with_its_place(tmp_path: Path, azurite: Azurite) -> None:
+async def test_a_missing_file_drop_is_rejected_with_its_place(tmp_path: Path, shared_storage: str) -> None:
     with pytest.raises(SnapshotRejected, match="there is no feed at"):
         await FolderDrop(str(tmp_path / "nowhere")).list_files()
-    async with ContainerClient.from_connection_string(azurite.connection_string, "nowhere") as container:
+    async with ContainerClient.from_connection_string(shared_storage, "nowhere") as container:
         with pytest.raises(SnapshotRejected, match="the file drop oak/ was not found"):
             await ContainerDrop(container, "oak").list_files()
 
 
-async def test_a_missing_role_is_named(azurite: Azurite) -> None:
-    stranger = azurite.connection_string.replace("AccountKey=E", "AccountKey=F")
+async def test_a_missing_role_is_named(shared_storage: str) -> None:
+    stranger = shared_storage.replace("AccountKey=E", "AccountKey=F")
     async with ContainerClient.from_connection_string(stranger, "drop") as container:
         with pytest.raises(SnapshotRejected, match="Storage Blob Data Contributor"):
             await ContainerDrop(container, "oak").list_files()
