@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -17,6 +16,7 @@ from local.tenant.directory.objects import (
     User,
     loaded_group,
     stored_group,
+    values_of,
 )
 from local.tenant.directory.refusals import (
     NICKNAME_TAKEN,
@@ -57,9 +57,9 @@ class Directory:
 
     def lines(self) -> Iterable[dict[str, Any]]:
         """The whole directory as lines for `load`."""
-        yield from ({"user": asdict(user)} for user in self.users.values())
+        yield from ({"user": values_of(user)} for user in self.users.values())
         yield from ({"group": stored_group(group)} for group in self.groups.values())
-        yield from ({"event": asdict(event)} for event in self.events)
+        yield from ({"event": values_of(event)} for event in self.events)
 
     # --- users
 
@@ -277,7 +277,7 @@ class Directory:
 
     def _save_user(self, user: User, properties: tuple[str, ...] = USER_PROPERTIES) -> None:
         self._index_user(user)
-        self._remember({"user": asdict(user)})
+        self._remember({"user": values_of(user)})
         self._log(Event("user", user.id, properties=properties))
 
     def _save_group(self, group: Group, *events: Event) -> None:
@@ -288,7 +288,7 @@ class Directory:
 
     def _log(self, event: Event) -> None:
         self.events.append(event)
-        self._remember({"event": asdict(event)})
+        self._remember({"event": values_of(event)})
 
 
 def restorable(group: Group, now: float) -> bool:

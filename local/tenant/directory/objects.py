@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 USER_PROPERTIES = (
@@ -69,8 +69,13 @@ class Event:
     properties: tuple[str, ...] = ()
 
 
+def values_of(record: User | Group | Event) -> dict[str, Any]:
+    """Its fields by their names. `asdict` would copy the people of a group one by one."""
+    return {each.name: getattr(record, each.name) for each in fields(record)}
+
+
 def stored_group(group: Group) -> dict[str, Any]:
-    return asdict(group) | {"members": list(group.members), "owners": list(group.owners)}
+    return values_of(group) | {"members": list(group.members), "owners": list(group.owners)}
 
 
 def loaded_group(stored: dict[str, Any]) -> Group:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 
-from local.tenant.directory.objects import User
+from local.tenant.directory.objects import User, values_of
 from local.tenant.graph.context import Answer, Entity, Graph, Request, Route
 from local.tenant.graph.odata import matcher, page, select
 
@@ -13,7 +12,7 @@ _NOT_IN_GRAPH = {"deleted", "licensed"}
 
 
 def user_entity(user: User) -> Entity:
-    return {name: value for name, value in asdict(user).items() if name not in _NOT_IN_GRAPH}
+    return {name: value for name, value in values_of(user).items() if name not in _NOT_IN_GRAPH}
 
 
 def _list_users(graph: Graph, request: Request, _: re.Match[str]) -> Answer:
