@@ -51,8 +51,9 @@ def rules_now(
     if subject.person in (*group.students, *group.teachers):
         return _listed(subject, group, ruled, settings)
     came = next((event for event in reversed(events) if event.came and event.reason), None)
-    if came and came.reason and came.reason.rule is Rule.EXTRA_OWNER:
-        return Finding(Why.GRANT_OVER, {"grant": grant_in_words(came.reason)})
+    reason = desired.reasons.get(subject.account) or (came.reason if came else None)
+    if reason and reason.rule is Rule.EXTRA_OWNER:
+        return Finding(Why.GRANT_OVER, {"grant": grant_in_words(reason)})
     if not subject.person:
         return Finding(Why.NO_PERSON)
     facts = {"type": group.type, "group": group.id}

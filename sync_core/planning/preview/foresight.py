@@ -68,7 +68,7 @@ def foresee(
     known = actual.members or frozenset() if actual else frozenset()
     members = known if people.members is None else people.members
     stale = record is not None and record.stale and not diff.create
-    leaving = actual.granted - wanted.owners if actual and wanted.revoke else frozenset()
+    leaving = wanted.revoked_of(actual.granted) if actual else frozenset()
     # Owners that are only recorded are taken for granted, unless the owners are read.
     owned = actual.owners if actual and not stale and not leaving else frozenset()
     granted = (wanted.owners & possible) - owned - people.owners

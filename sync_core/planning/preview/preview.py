@@ -179,7 +179,8 @@ def _why(account: AccountId, wanted: DesiredClass, record: ClassRecord | None, c
     reason = wanted.reasons.get(account) or (record.desired.reasons.get(account) if record else None)
     recorded = reason.person if reason else None
     person = context.matched.get(account) or recorded or context.seekers.get(account, MisId(""))
-    return rules_now(Subject(account, person), wanted, context.planned, context.settings)
+    before = record.desired if record else wanted
+    return rules_now(Subject(account, person), before, context.planned, context.settings)
 
 
 # --- text
