@@ -14,7 +14,7 @@ demo: setup
 	@$(BIN)/python -m local demo --world .demo
 
 test: setup
-	@echo "make test: all tests; six to eight minutes on two cores."
+	@echo "make test: all tests; five to seven minutes on two cores."
 	@$(MAKE) --no-print-directory --jobs=2 lint tests
 
 # `make tests EXAMPLES=thorough` tries each operation of the API with all its examples, and `make tests PICTURES=1` keeps
