@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 from base64 import b64decode
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, Literal
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
@@ -60,7 +63,10 @@ def _find_chromium() -> str:
     installed = shutil.which("chromium") or shutil.which("google-chrome")
     if installed:
         return installed
-    done = subprocess.run([str(node()), "-e", _UNPACK], cwd=PACKAGES, capture_output=True, text=True, check=True)
+    # It is unpacked into the same folder as the lock. A worker that starts it while another writes it would fail.
+    with (Path(gettempdir()) / f"chromium-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run([str(node()), "-e", _UNPACK], cwd=PACKAGES, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
