@@ -19,6 +19,7 @@ from sync_core.domain.runs import HoldStatus
 from sync_core.domain.school.settings import DepartedOwners, Mis, SchoolSettings
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners
 from sync_core.planning.limits.doubt import Benefit
+from sync_core.planning.limits.holds import NO_DECISIONS, Decisions
 from sync_core.planning.matching.accounts import Matched, tries_of
 from sync_core.planning.matching.everybody import Everybody, Heads, heads_of, owners_of, owning
 from sync_core.planning.matching.guard import SchoolMatching
@@ -28,7 +29,7 @@ from sync_core.planning.naming.names import assign_names
 from sync_core.planning.run_notes import note_on_retired, note_on_undecided, notes_on_feed, notes_on_graph_limits
 from sync_core.planning.teams import wanted_team
 from sync_core.planning.year.calendar import WITHOUT_DATES, SchoolDay
-from sync_core.planning.year.continued import NO_DECISIONS, FollowedGroups, Proposal, follow_groups
+from sync_core.planning.year.continued import FollowedGroups, Proposal, follow_groups
 
 _NOBODY = frozenset[MisId]()
 
@@ -85,13 +86,13 @@ def desired_classes(
     requests: Mapping[ClassKey, ClassRequest],
     scope: frozenset[MisId] | None = None,
     pinned: Set[ClassKey] = frozenset(),
-    decided: Mapping[str, HoldStatus] = NO_DECISIONS,
+    decisions: Decisions = NO_DECISIONS,
     extra: ExtraOwners = NO_EXTRA_OWNERS,
     day: SchoolDay = WITHOUT_DATES,
 ) -> RuledSchool:
     """Match the people of the snapshot to the accounts, and then as `ruled_classes`."""
     everybody = Everybody.of(snapshot, settings, accounts)
-    return ruled_classes(everybody, snapshot, settings, records, requests, scope, pinned, decided, extra, day)
+    return ruled_classes(everybody, snapshot, settings, records, requests, scope, pinned, decisions, extra, day)
 
 
 def ruled_classes(
@@ -102,7 +103,7 @@ def ruled_classes(
     requests: Mapping[ClassKey, ClassRequest],
     scope: frozenset[MisId] | None,
     pinned: Set[ClassKey],
-    decided: Mapping[str, HoldStatus],
+    decisions: Decisions,
     extra: ExtraOwners,
     day: SchoolDay,
     heads: Heads | None = None,
@@ -110,14 +111,14 @@ def ruled_classes(
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
     `scope` are the MIS ids of the groups to plan, and None means all groups; only then can a missing group end its
-    class. Classes in `pinned`, and those whose year an admin ended, do not follow the rules. `decided` are the
-    decisions on proposals, by digest. `extra` is what admins chose for classes. `heads` are those of the whole school
-    if the snapshot and the records have the groups of the scope alone, and `everybody` then has the whole school, too.
+    class. Classes in `pinned`, and those whose year an admin ended, do not follow the rules. `decisions` are
+    those on proposals. `extra` is what admins chose for classes. `heads` are those of the whole school if the snapshot
+    and the records have the groups of the scope alone, and `everybody` then has the whole school, too.
     """
     extracted, part = extracted_groups(snapshot, settings), heads is not None
     retired = {key for key, record in records.items() if record.desired.retired and not _again(key, records, requests)}
     over, kept = extra.choices.following(Follow.ENDED) - pinned - retired, pinned | retired
-    known = (records, settings, requests.keys(), kept, decided, extra.choices, day)
+    known = (records, settings, requests.keys(), kept, decisions, extra.choices, day)
     followed = FollowedGroups(groups=own_classes(extracted)) if part else follow_groups(extracted, *known)
     all_groups, apart = followed.groups, kept | over
     known_keys = records.keys() | requests.keys() | followed.waiting

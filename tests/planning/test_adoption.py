@@ -204,6 +204,13 @@ async def test_two_teams_or_two_groups_are_no_choice_and_each_group_gets_its_cla
     assert "not the only choice: 2 (" in notes(shared)
 
 
+@pytest.mark.parametrize("groups", [[MATHS], [MATHS, teaching("M2", "10A/Ma1", PUPILS, ["main"])]])
+async def test_a_question_stays_when_another_team_or_group_becomes_possible(groups: list[MisGroup]) -> None:
+    shown = await plan(Tenants({TEAM: Team()}), [MATHS])
+    planned = await plan(Tenants({TEAM: Team(), "twin": Team()}), groups, holds=shown.open_holds)
+    assert (proposed(planned)[MATHS_KEY], MATHS_KEY in planned.run.created) == (TEAM, False)
+
+
 async def test_an_approved_team_is_wanted_and_kept_so_until_it_is_taken() -> None:
     tenants = Tenants({TEAM: Team()})
     shown = await plan(tenants)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,9 +14,9 @@ from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.runs import HoldStatus
+from sync_core.planning.limits.holds import NO_DECISIONS, Decisions
 from sync_core.planning.membership import RuledSchool, desired_classes
 from sync_core.planning.naming.class_keys import class_key
-from sync_core.planning.year.continued import NO_DECISIONS
 from tests.builders import (
     NOON,
     SCHOOL,
@@ -45,12 +45,12 @@ def apply_rules(
     requests: Iterable[ClassRequest] = (),
     people: Iterable[Account] = EVERYBODY,
     scope: frozenset[MisId] | None = None,
-    decided: Mapping[str, HoldStatus] = NO_DECISIONS,
+    decisions: Decisions = NO_DECISIONS,
     **chosen: object,
 ) -> RuledSchool:
     requests_by_key = {request.key: request for request in requests}
     return desired_classes(
-        snapshot(groups), settings(**chosen), people, known or {}, requests_by_key, scope, decided=decided
+        snapshot(groups), settings(**chosen), people, known or {}, requests_by_key, scope, decisions=decisions
     )
 
 
@@ -284,8 +284,8 @@ def test_a_school_that_reuses_classes_keeps_the_class_of_the_same_name_if_an_adm
     known = sync_class(MATHS)
     everybody = [*EVERYBODY, *accounts(["cleo"])]
     (proposal,) = apply_rules([NEXT], known, rollover="reuse", people=everybody).proposals
-    approved = {proposal.part.digest: HoldStatus.APPROVED}
-    result = apply_rules([NEXT], known, rollover="reuse", people=everybody, decided=approved)
+    approved = Decisions({proposal.part.digest: HoldStatus.APPROVED})
+    result = apply_rules([NEXT], known, rollover="reuse", people=everybody, decisions=approved)
     wanted = get_only(result)
     assert wanted.key == class_key(MATHS)
     assert wanted.name == known[class_key(MATHS)].desired.name

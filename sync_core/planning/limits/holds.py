@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId
@@ -17,6 +17,20 @@ _LISTED_CLASSES = 3
 
 Part = tuple[Hold, HeldClass, HoldStatus]
 """A class that is held, with the decision on it. The hold has the kind and the limit, and maybe other classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What admins decided on held classes: by the digest of the part, of which OPEN means nothing yet.
+
+    `asked` are the earlier and the new class of each continuation that is open, or approved and not carried out.
+    """
+
+    by_digest: Mapping[str, HoldStatus] = field(default_factory=dict)
+    asked: frozenset[tuple[ClassKey, ClassKey]] = frozenset()
+
+
+NO_DECISIONS = Decisions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +199,17 @@ def parts_of(holds: Iterable[Hold], decided: Mapping[str, HoldStatus] | None = N
     """The parts of the holds. `decided` are new decisions by the digest of a part."""
     decisions = decided or {}
     return [(hold, part, decisions.get(part.digest, hold.status)) for hold in holds for part in hold.classes]
+
+
+def decisions_on(holds: Iterable[Hold], decided: Mapping[str, HoldStatus]) -> Decisions:
+    """The decisions on these holds. `decided` are the newest, by the digest of a part."""
+    parts = parts_of(holds, decided)
+    asked = [
+        (part.continues, part.key)
+        for hold, part, status in parts
+        if hold.kind is HoldKind.CONTINUATION and status is not HoldStatus.REJECTED
+    ]
+    return Decisions({part.digest: status for _, part, status in parts} | dict(decided), frozenset(asked))
 
 
 def holds_of(parts: Iterable[Part]) -> tuple[Hold, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sync_core.domain.runs import Cause, Hold, HoldStatus
-from sync_core.planning.limits.holds import parts_of
+from sync_core.planning.limits.holds import Decisions, decisions_on
 from sync_core.planning.matching.guard import NO_RATES, MatchRates
 
 _SHARED_FOR = timedelta(hours=1)
@@ -35,9 +35,9 @@ class Past:
     left_out: int = 0
 
     @property
-    def decisions(self) -> Mapping[str, HoldStatus]:
-        """The decisions on held classes, by digest; newer ones count."""
-        return {part.digest: status for _, part, status in parts_of(self.holds)} | dict(self.decided)
+    def decisions(self) -> Decisions:
+        """The decisions on held classes; newer ones count."""
+        return decisions_on(self.holds, self.decided)
 
     def shared_since(self, cause: Cause, now: datetime) -> datetime | None:
         """Since when a reading that schools share may have begun; None if the MIS is read now.

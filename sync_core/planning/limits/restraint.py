@@ -65,7 +65,7 @@ class _Decisions:
     @classmethod
     def of(cls, past: Past) -> _Decisions:
         open_ = ((hold.kind, part) for hold, part, status in parts_of(past.holds) if status is not HoldStatus.APPROVED)
-        return cls(past.decisions, {(kind, part.key): frozenset(part.leaving) for kind, part in open_})
+        return cls(past.decisions.by_digest, {(kind, part.key): frozenset(part.leaving) for kind, part in open_})
 
     def status(self, part: HeldClass) -> HoldStatus:
         return self.statuses.get(part.digest, HoldStatus.OPEN)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from sync_core.domain.classes.desired import DesiredClass, Rule
@@ -27,6 +27,7 @@ MOST_READ = 50
 """The people of so many classes are read in one plan: two requests each, within some ten seconds."""
 _FEWEST = 3
 """Fewer pupils than this may have come together by chance."""
+_Pair = tuple[DesiredClass, ClassId]
 _WORD = re.compile(r"\w+")
 
 
@@ -157,7 +158,7 @@ def propose_adoptions(
 
     A class by hand is proposed if a teacher of the group owns it, and most of its members are pupils of the group, and
     most of these are in it, if they are at least three, and if it is the only choice for both. What was proposed
-    before, and cannot be compared now, goes on waiting.
+    before, and cannot be compared now, goes on waiting, and so does what another class by hand is as good as by now.
     """
     by_key = {desired.key: desired for desired in new}
     pairs = [
@@ -166,20 +167,17 @@ def propose_adoptions(
         for key in each.keys
         if (people := looked.people.get(each.id)) and _same(by_key[key], people)
     ]
-    classes, teams = Counter(desired.key for desired, _ in pairs), Counter(id_ for _, id_ in pairs)
-    parts = {
-        desired.key: _part(desired, id_, looked.people[id_])
-        for desired, id_ in pairs
-        if classes[desired.key] == teams[id_] == 1
-    }
+    before = _waiting_before(standing, decided, by_key)
+    asked = {(each.part.key, each.part.adopts) for each in before if each.status is not HoldStatus.REJECTED}
+    parts = {desired.key: _part(desired, id_, looked.people[id_]) for desired, id_ in _choices(pairs, asked)}
     proposals = {key: Proposal(part, decided.get(part.digest, HoldStatus.OPEN)) for key, part in parts.items()}
     unseen: list[ClassKey] = []
     not_read = {each.id for each in looked.candidates} - looked.people.keys()
-    for before in _waiting_before(standing, decided, by_key.keys() - proposals.keys()):
-        part = before.part
+    for each in _waiting_before(standing, decided, by_key.keys() - proposals.keys()):
+        part = each.part
         if part.key not in looked.keys or not looked.listed or part.adopts in not_read:
-            rejected = before.status is HoldStatus.REJECTED
-            proposals[part.key] = before if rejected else Proposal(part, HoldStatus.OPEN)
+            rejected = each.status is HoldStatus.REJECTED
+            proposals[part.key] = each if rejected else Proposal(part, HoldStatus.OPEN)
             unseen += [] if rejected else [part.key]
     listed = tuple(each for _, each in sorted(proposals.items()))
     return Adoptions(
@@ -187,7 +185,7 @@ def propose_adoptions(
         waiting=frozenset(each.part.key for each in listed if each.status is HoldStatus.OPEN),
         approved={each.part.key: each.part.adopts for each in listed if each.status is HoldStatus.APPROVED},
         notes=(
-            *_note_on_undecided(classes.keys() - parts.keys()),
+            *_note_on_undecided({desired.key for desired, _ in pairs} - parts.keys()),
             *_note_on_unseen(unseen),
             *_notes_on_unread(looked),
         ),
@@ -210,6 +208,19 @@ def _waiting_before(
     for hold, part, status in parts_of(standing, decided):
         if hold.kind is HoldKind.ADOPTION and part.key in keys:
             yield Proposal(part, status)
+
+
+def _choices(pairs: Sequence[_Pair], asked: Set[tuple[ClassKey, ClassId]]) -> list[_Pair]:
+    """The pairs that were `asked` about, and of the others those that are the only choice for both."""
+    waiting = _only_choices([pair for pair in pairs if (pair[0].key, pair[1]) in asked])
+    classes, teams = {desired.key for desired, _ in waiting}, {id_ for _, id_ in waiting}
+    others = [pair for pair in pairs if pair[0].key not in classes and pair[1] not in teams]
+    return [*waiting, *_only_choices(others)]
+
+
+def _only_choices(pairs: Sequence[_Pair]) -> list[_Pair]:
+    classes, teams = Counter(desired.key for desired, _ in pairs), Counter(id_ for _, id_ in pairs)
+    return [(desired, id_) for desired, id_ in pairs if classes[desired.key] == teams[id_] == 1]
 
 
 def _same(desired: DesiredClass, people: SeenPeople) -> bool:

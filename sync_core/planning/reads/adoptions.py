@@ -53,12 +53,12 @@ async def look_for_adoptions(
     if not new:
         return Adoptions(), None
     if request.scope is not None:
-        return adoptions_of_part(new, past.holds, past.decisions), None
+        return adoptions_of_part(new, past.holds, past.decisions.by_digest), None
     day = school_day(settings, reading.clock.now())
     withheld = arrange(new, records, day).withheld
     wanted = [] if day.pause else [desired for desired in new if desired.key not in withheld]
     if not wanted:
-        return propose_adoptions(new, Looked(), past.holds, past.decisions), None
+        return propose_adoptions(new, Looked(), past.holds, past.decisions.by_digest), None
     tenant = reading.tenants.of(settings.tenant, priority_of_reads(request.cause))
     listed = await list_classes(tenant)
     keys = frozenset(desired.key for desired in wanted)
@@ -66,7 +66,7 @@ async def look_for_adoptions(
         looked = Looked(keys=keys, listed=False, failure=listed)
     else:
         looked = await _look_at(find_candidates(wanted, listed, records), wanted, keys, tenant)
-    return propose_adoptions(new, looked, past.holds, past.decisions), listed
+    return propose_adoptions(new, looked, past.holds, past.decisions.by_digest), listed
 
 
 async def _look_at(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from sync_core.domain.classes.choices import NO_CHOICES, Choices, Follow
 from sync_core.domain.classes.record import WITHOUT_CLASS, ClassRecord, Records
@@ -16,7 +15,7 @@ from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import HeldClass, HoldStatus
 from sync_core.domain.school.settings import Rollover, SchoolSettings
-from sync_core.planning.limits.holds import continuing_class
+from sync_core.planning.limits.holds import Decisions, continuing_class
 from sync_core.planning.naming.class_keys import class_key, class_keys
 from sync_core.planning.year.calendar import WITHOUT_DATES, SchoolDay
 from sync_core.planning.year.evidence import (
@@ -32,7 +31,6 @@ from sync_core.planning.year.evidence import (
 
 _FEWEST = 3
 """Fewer pupils than this may have come together by chance."""
-NO_DECISIONS: Mapping[str, HoldStatus] = MappingProxyType({})
 _Pair = tuple[ClassRecord, MisGroup]
 
 
@@ -96,26 +94,29 @@ def follow_groups(
     settings: SchoolSettings,
     requested: Set[ClassKey],
     pinned: Set[ClassKey],
-    decided: Mapping[str, HoldStatus],
+    decisions: Decisions,
     choices: Choices = NO_CHOICES,
     day: SchoolDay = WITHOUT_DATES,
 ) -> FollowedGroups:
     """Return the groups by the key of their class.
 
     A new class that is `requested` is not held, and a `pinned` one does not follow another group, nor does one that an
-    admin ended. `decided` are the decisions on proposals by digest. A class whose own group is still in the MIS keeps
-    it to the last day of its year, and then takes the approved group of the next one in its place.
+    admin ended. What an admin was asked about, or approved, stays proposed, whatever else has become possible: else the
+    group would get a class without a decision. A class whose own group is still in the MIS keeps it to the last day of
+    its year, and then takes the approved group of the next one in its place.
     """
     over = choices.following(Follow.ENDED)
     keys = class_keys(groups, records, settings.rollover, over)
     new = {key: group for key, group in keys.items() if key not in records and key not in requested}
     free = [record for key, record in sorted(records.items()) if key not in pinned | over]
     left, groups_without = [record for record in free if record.key not in keys], list(new.values())
-    within = _within_year(left, groups_without, records, decided)
     going_on = _with_next_year(free, keys, groups_without)
-    found = _find([*left, *going_on], groups_without, settings.rollover, choices, within)
+    candidates = [*left, *going_on]
+    asked = _asked(candidates, new, settings.rollover, choices, decisions)
+    within = asked.with_others(_within_year(left, groups_without, records, decisions, asked))
+    found = _find(candidates, groups_without, settings.rollover, choices, within)
     parts = [_part(each, new[each.new_key]) for each in found.proposed]
-    proposals = [Proposal(part, decided.get(part.digest, HoldStatus.OPEN)) for part in parts]
+    proposals = [Proposal(part, decisions.by_digest.get(part.digest, HoldStatus.OPEN)) for part in parts]
     runs_on = {record.key for record in going_on if _runs_on(record, day)}
     approved = {
         each.part.key: each.part.continues
@@ -163,6 +164,24 @@ def goes_on(choices: Choices, record: ClassRecord) -> bool:
     return choice is not None and choice.follow is Follow.TWO_YEARS and choice.goes_into == following
 
 
+def _asked(
+    classes: Iterable[ClassRecord],
+    new: Mapping[ClassKey, MisGroup],
+    rollover: Rollover,
+    choices: Choices,
+    decisions: Decisions,
+) -> Continuations:
+    """What an admin was asked about, or approved, and is still possible: each pair as if there were no others."""
+    by_key = {record.key: record for record in classes}
+    found: list[Continuation] = []
+    for key, new_key in sorted(decisions.asked):
+        if key in by_key and new_key in new:
+            pair = [by_key[key]], [new[new_key]]
+            found += _find(*pair, rollover, choices, propose_continuations(*pair, 0)).proposed
+    classes_asked, groups_asked = Counter(each.key for each in found), Counter(each.new_key for each in found)
+    return Continuations(tuple(each for each in found if classes_asked[each.key] == groups_asked[each.new_key] == 1))
+
+
 def _find(
     left: Sequence[ClassRecord], new: Sequence[MisGroup], rollover: Rollover, choices: Choices, within: Continuations
 ) -> Continuations:
@@ -177,27 +196,32 @@ def _find(
 
 
 def _within_year(
-    left: Sequence[ClassRecord], new: Sequence[MisGroup], records: Records, decided: Mapping[str, HoldStatus]
+    left: Sequence[ClassRecord],
+    new: Sequence[MisGroup],
+    records: Records,
+    decisions: Decisions,
+    asked: Continuations,
 ) -> Continuations:
-    """The proposals for classes and groups of one academic year.
+    """The proposals for classes and groups of one academic year, but for those that were `asked`.
 
     Names count always. Pupils alone count only where most classes of the year have lost their groups, because the MIS
     changed its ids: groups with the same pupils follow each other during a year too, as in a carousel of subjects. What
-    waits for a decision goes on waiting.
+    was rejected stays so.
     """
-    found = propose_continuations(left, new, 0)
+    taken = {each.key for each in asked.proposed}
+    groups = {key: group for group in new if (key := class_key(group)) not in asked.possible}
+    found = propose_continuations([record for record in left if record.key not in taken], list(groups.values()), 0)
     years = {group.academic_year for group in new}
     of_years = [record for record in records.values() if record.desired.academic_year in years]
     if 2 * sum(record.desired.academic_year in years for record in left) > len(of_years):
         return found
-    groups = {class_key(group): group for group in new}
-    waiting = [
+    proposed = [
         each
         for each in found.proposed
-        if each.name is NameEvidence.SAME or _part(each, groups[each.new_key]).digest in decided
+        if each.name is NameEvidence.SAME or _part(each, groups[each.new_key]).digest in decisions.by_digest
     ]
     named = {group for key, group in groups.items() if key in found.undecided and _has_name(group, left)}
-    return Continuations(tuple(waiting), frozenset(map(class_key, named)))
+    return Continuations(tuple(proposed), frozenset(map(class_key, named)))
 
 
 def _has_name(group: MisGroup, classes: Iterable[ClassRecord]) -> bool:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sync_core.domain.classes.choices import Choices, ClassChoice, Follow
@@ -19,6 +19,7 @@ from sync_core.domain.ids import ClassKey, MisId, RunId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus
 from sync_core.messaging.messages import SyncSchool
+from sync_core.planning.limits.holds import NO_DECISIONS
 from sync_core.planning.limits.past import Past
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
@@ -368,7 +369,58 @@ def test_a_class_that_goes_on_a_second_time_leaves_no_group_behind() -> None:
     assert (then.final[ART_KEY].group_id, then.final[ART_KEY].earlier_group) == ("C2", "B2")
 
 
+_SETS = [last("A1", "10A/Ma1", COHORT), last("A2", "10A/Dr2", COHORT)]
+"""Two groups of the same pupils; one keeps its id in the next year, and the other one neither id nor name."""
+_NEXT_SETS = [now("A1", "11A/Ma1", COHORT), now("B2", "11A/Th4", COHORT)]
+_NEXT_MATHS, _NEXT_DRAMA = map(class_key, _NEXT_SETS)
+
+
+@pytest.mark.parametrize("at", [SUMMER, AUTUMN])
+@pytest.mark.parametrize(
+    "then",
+    [
+        _NEXT_SETS,
+        [_NEXT_SETS[0], replace(_NEXT_SETS[1], students=_NEXT_SETS[1].students[1:])],
+        [*_NEXT_SETS, now("B3", "11A/Hi2", COHORT)],
+    ],
+    ids=["the MIS as before", "a pupil fewer in the group", "another group of these pupils"],
+)
+def test_a_question_stays_when_another_pair_becomes_possible(then: list[MisGroup], at: datetime) -> None:
+    """The class of a rejected pair may continue in another group, and another group may have the same pupils."""
+    records = last_year(*_SETS)
+    ask = partial(plan, rollover="ask", calendar=DATES, at=at)
+    shown = ask([*_SETS, *_NEXT_SETS], records)
+    rejected = decide(shown, HoldStatus.REJECTED, _NEXT_MATHS)
+    planned = ask([*_SETS, *_NEXT_SETS], records, rejected, shown.open_holds)
+    assert (planned.run.created, planned.run.held) == ((_NEXT_MATHS,), (_NEXT_DRAMA,))
+    again = ask([*_SETS, *then], after(planned), standing=planned.holds_to_keep)
+    assert _NEXT_DRAMA not in again.run.created
+    asked = {part.key: part.continues for hold in again.open_holds for part in hold.classes}
+    assert asked[_NEXT_DRAMA] == class_key(_SETS[1])
+
+
+def test_an_approval_for_the_summer_is_carried_out_though_another_pair_becomes_possible() -> None:
+    records, groups = last_year(*_SETS), [*_SETS, *_NEXT_SETS]
+    ask = partial(plan, rollover="ask", calendar=DATES)
+    shown = ask(groups, records, at=SUMMER)
+    decided = decide(shown, HoldStatus.REJECTED, _NEXT_MATHS) | decide(shown, HoldStatus.APPROVED, _NEXT_DRAMA)
+    planned = ask(groups, records, decided, shown.open_holds, at=SUMMER)
+    assert planned.run.created == (_NEXT_MATHS,)
+    then = ask(groups, after(planned), standing=planned.holds_to_keep, at=AUTUMN)
+    assert then.run.created == ()
+    assert then.final[class_key(_SETS[1])].group_id == "B2"
+
+
+_ALL = {"amy", "ben", "cleo"}
+
+
 @given(_groups, _groups, st.lists(_statuses, min_size=5, max_size=5), st.sampled_from([TERM, SUMMER, AUTUMN]))
+@example(
+    [("A1", GroupType.YEAR, "11A", _ALL), ("A2", GroupType.YEAR, "11A", _ALL), ("B2", GroupType.YEAR, "11A", _ALL)],
+    [("A1", GroupType.YEAR, "10A", _ALL), ("A2", GroupType.YEAR, "10A", _ALL), ("B1", GroupType.YEAR, "10A", _ALL)],
+    [None, HoldStatus.REJECTED, None, None, None],
+    SUMMER,
+)
 def test_with_the_groups_of_both_years_no_class_has_the_people_of_two(
     before: list[tuple[Any, ...]],
     then: list[tuple[Any, ...]],
@@ -414,10 +466,10 @@ def test_a_class_for_two_years_is_the_only_one_of_last_year_that_is_proposed_wit
         settings(),
         frozenset(),
         frozenset(),
-        {},
+        NO_DECISIONS,
         Choices({ART_KEY: choice}),
     )
     assert [(each.part.key, each.part.continues) for each in followed.proposals] == [(NEW_ART, ART_KEY)]
     used = Choices({ART_KEY: replace(choice, goes_into=2026)})
     groups = [now("B2", "11A/Ar1", OTHERS)]
-    assert follow_groups(groups, CLASSES, settings(), frozenset(), frozenset(), {}, used).proposals == ()
+    assert follow_groups(groups, CLASSES, settings(), frozenset(), frozenset(), NO_DECISIONS, used).proposals == ()
