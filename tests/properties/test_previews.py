@@ -95,7 +95,7 @@ async def check(events: list[tuple[Any, ...]], *, look: bool) -> Counter[str]:
         assert change.why.keys() == set().union(*(getattr(change, name) for name in SETS))
     deleted = {key for key, wanted in planned.wanted.items() if wanted.deleted}
     of_no_group = set(run.changed) - planned.wanted.keys()
-    # Their owner whose time is over may be the last one, or have no account any more: then nobody leaves.
+    # The owner whose time is over may be the last one, or have no account any more: then nobody leaves.
     rows = {key: record.desired for key, record in planned.records.items()}
     assert of_no_group <= {key for key, row in rows.items() if row.extra_owners or row.expired_owners}
     counted = {*run.created, *run.changed, *run.held, *run.gone, *deleted} - of_no_group

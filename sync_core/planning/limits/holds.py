@@ -21,7 +21,7 @@ Part = tuple[Hold, HeldClass, HoldStatus]
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What admins decided on held classes: by the digest of the part, of which OPEN means nothing yet.
+    """What admins decided on held classes, by the digest of the part. OPEN: nothing yet.
 
     `asked` are the earlier and the new class of each continuation that is open, or approved and not carried out.
     """

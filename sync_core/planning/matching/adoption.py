@@ -6,7 +6,7 @@ A proposal says why, by counts. Nothing follows from it until an admin agrees.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
@@ -21,13 +21,13 @@ from sync_core.planning.limits.holds import adopting_class, parts_of
 from sync_core.planning.membership import RuledSchool
 from sync_core.planning.naming.class_keys import is_made_by_hand
 from sync_core.planning.run_notes import name_some
-from sync_core.planning.year.continued import Proposal
+from sync_core.planning.year.continued import Proposal, only_choices
 
 MOST_READ = 50
 """The people of so many classes are read in one plan: two requests each, within some ten seconds."""
 _FEWEST = 3
 """Fewer pupils than this may have come together by chance."""
-_Pair = tuple[DesiredClass, ClassId]
+_Pair = tuple[ClassKey, ClassId]
 _WORD = re.compile(r"\w+")
 
 
@@ -157,19 +157,19 @@ def propose_adoptions(
     """The proposals for the `new` classes, with the decisions by the digest of a part.
 
     A class by hand is proposed if a teacher of the group owns it, and most of its members are pupils of the group, and
-    most of these are in it, if they are at least three, and if it is the only choice for both. What was proposed
-    before, and cannot be compared now, goes on waiting, and so does what another class by hand is as good as by now.
+    most of these are in it, if they are at least three, and if it is the only choice for both. What was proposed before
+    goes on waiting if it cannot be compared now, or if another one is just as good by now.
     """
     by_key = {desired.key: desired for desired in new}
     pairs = [
-        (by_key[key], each.id)
+        (key, each.id)
         for each in looked.candidates
         for key in each.keys
         if (people := looked.people.get(each.id)) and _same(by_key[key], people)
     ]
     before = _waiting_before(standing, decided, by_key)
     asked = {(each.part.key, each.part.adopts) for each in before if each.status is not HoldStatus.REJECTED}
-    parts = {desired.key: _part(desired, id_, looked.people[id_]) for desired, id_ in _choices(pairs, asked)}
+    parts = {key: _part(by_key[key], id_, looked.people[id_]) for key, id_ in _choices(pairs, asked)}
     proposals = {key: Proposal(part, decided.get(part.digest, HoldStatus.OPEN)) for key, part in parts.items()}
     unseen: list[ClassKey] = []
     not_read = {each.id for each in looked.candidates} - looked.people.keys()
@@ -185,7 +185,7 @@ def propose_adoptions(
         waiting=frozenset(each.part.key for each in listed if each.status is HoldStatus.OPEN),
         approved={each.part.key: each.part.adopts for each in listed if each.status is HoldStatus.APPROVED},
         notes=(
-            *_note_on_undecided({desired.key for desired, _ in pairs} - parts.keys()),
+            *_note_on_undecided({key for key, _ in pairs} - parts.keys()),
             *_note_on_unseen(unseen),
             *_notes_on_unread(looked),
         ),
@@ -210,17 +210,12 @@ def _waiting_before(
             yield Proposal(part, status)
 
 
-def _choices(pairs: Sequence[_Pair], asked: Set[tuple[ClassKey, ClassId]]) -> list[_Pair]:
+def _choices(pairs: Sequence[_Pair], asked: Set[_Pair]) -> list[_Pair]:
     """The pairs that were `asked` about, and of the others those that are the only choice for both."""
-    waiting = _only_choices([pair for pair in pairs if (pair[0].key, pair[1]) in asked])
-    classes, teams = {desired.key for desired, _ in waiting}, {id_ for _, id_ in waiting}
-    others = [pair for pair in pairs if pair[0].key not in classes and pair[1] not in teams]
-    return [*waiting, *_only_choices(others)]
-
-
-def _only_choices(pairs: Sequence[_Pair]) -> list[_Pair]:
-    classes, teams = Counter(desired.key for desired, _ in pairs), Counter(id_ for _, id_ in pairs)
-    return [(desired, id_) for desired, id_ in pairs if classes[desired.key] == teams[id_] == 1]
+    waiting = only_choices([pair for pair in pairs if pair in asked], lambda pair: pair)
+    classes, teams = {key for key, _ in waiting}, {id_ for _, id_ in waiting}
+    others = [pair for pair in pairs if pair[0] not in classes and pair[1] not in teams]
+    return [*waiting, *only_choices(others, lambda pair: pair)]
 
 
 def _same(desired: DesiredClass, people: SeenPeople) -> bool:

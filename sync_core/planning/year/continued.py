@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sync_core.domain.classes.choices import NO_CHOICES, Choices, Follow
 from sync_core.domain.classes.record import WITHOUT_CLASS, ClassRecord, Records
@@ -32,6 +33,7 @@ from sync_core.planning.year.evidence import (
 _FEWEST = 3
 """Fewer pupils than this may have come together by chance."""
 _Pair = tuple[ClassRecord, MisGroup]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,16 @@ class Continuations:
     def possible(self) -> frozenset[ClassKey]:
         """The keys of all new classes whose groups might continue a class."""
         return self.undecided | {each.new_key for each in self.proposed}
+
+    def left_of(
+        self, classes: Iterable[ClassRecord], groups: Iterable[MisGroup]
+    ) -> tuple[list[ClassRecord], list[MisGroup]]:
+        """The classes and the groups that these leave for others."""
+        taken, possible = {each.key for each in self.proposed}, self.possible
+        return (
+            [record for record in classes if record.key not in taken],
+            [group for group in groups if class_key(group) not in possible],
+        )
 
     def with_others(self, others: Continuations) -> Continuations:
         """These and the `others`, of which no class and no group is in both."""
@@ -171,24 +183,21 @@ def _asked(
     choices: Choices,
     decisions: Decisions,
 ) -> Continuations:
-    """What an admin was asked about, or approved, and is still possible: each pair as if there were no others."""
+    """What an admin was asked about, or approved, and is still possible: each pair is judged on its own."""
     by_key = {record.key: record for record in classes}
     found: list[Continuation] = []
     for key, new_key in sorted(decisions.asked):
         if key in by_key and new_key in new:
             pair = [by_key[key]], [new[new_key]]
             found += _find(*pair, rollover, choices, propose_continuations(*pair, 0)).proposed
-    classes_asked, groups_asked = Counter(each.key for each in found), Counter(each.new_key for each in found)
-    return Continuations(tuple(each for each in found if classes_asked[each.key] == groups_asked[each.new_key] == 1))
+    return Continuations(tuple(only_choices(found, lambda each: (each.key, each.new_key))))
 
 
 def _find(
     left: Sequence[ClassRecord], new: Sequence[MisGroup], rollover: Rollover, choices: Choices, within: Continuations
 ) -> Continuations:
     """The proposals `within` the academic year, and of what is left then, those from the year before."""
-    taken = {each.key for each in within.proposed}
-    classes = [record for record in left if record.key not in taken]
-    groups = [group for group in new if class_key(group) not in within.possible]
+    classes, groups = within.left_of(left, new)
     if rollover is Rollover.REUSE:
         return within.with_others(propose_continuations(classes, groups, 1))
     going = [record for record in classes if rollover is Rollover.ASK or goes_on(choices, record)]
@@ -206,15 +215,14 @@ def _within_year(
 
     Names count always. Pupils alone count only where most classes of the year have lost their groups, because the MIS
     changed its ids: groups with the same pupils follow each other during a year too, as in a carousel of subjects. What
-    was rejected stays so.
+    was rejected stays rejected.
     """
-    taken = {each.key for each in asked.proposed}
-    groups = {key: group for group in new if (key := class_key(group)) not in asked.possible}
-    found = propose_continuations([record for record in left if record.key not in taken], list(groups.values()), 0)
+    found = propose_continuations(*asked.left_of(left, new), 0)
     years = {group.academic_year for group in new}
     of_years = [record for record in records.values() if record.desired.academic_year in years]
     if 2 * sum(record.desired.academic_year in years for record in left) > len(of_years):
         return found
+    groups = {class_key(group): group for group in new}
     proposed = [
         each
         for each in found.proposed
@@ -279,12 +287,12 @@ def _propose(
     if not kept:
         return Continuations()
     named = [pair for pair in _with_names(kept, groups, years) if same(*pair)]
-    pairs = _only_choices(named)
+    pairs = only_choices(named, _keys_of)
     classes_named, groups_named = {record.key for record, _ in pairs}, {class_key(group) for _, group in pairs}
     others = [record for record in kept if record.key not in classes_named]
     unnamed = [group for group in groups if class_key(group) not in groups_named]
     alike = [pair for pair in _by_pupils(others, unnamed, years) if not apart(*pair)]
-    pairs += _only_choices(alike)
+    pairs += only_choices(alike, _keys_of)
     proposed = tuple(sorted((continuation_of(*pair) for pair in pairs), key=lambda each: each.key))
     possible = {class_key(group) for _, group in (*named, *alike)}
     return Continuations(proposed, frozenset(possible - {each.new_key for each in proposed}))
@@ -323,10 +331,16 @@ def _alike(shared: int, before: int, group: MisGroup) -> bool:
     return shared >= _FEWEST and 2 * shared > max(before, len(group.students))
 
 
-def _only_choices(pairs: Sequence[_Pair]) -> list[_Pair]:
-    """The pairs whose class and whose group are in no other pair."""
-    classes, groups = Counter(record.key for record, _ in pairs), Counter(class_key(group) for _, group in pairs)
-    return [(record, group) for record, group in pairs if classes[record.key] == groups[class_key(group)] == 1]
+def only_choices(pairs: Iterable[_T], keys_of: Callable[[_T], tuple[str, str]]) -> list[_T]:
+    """The pairs of which neither side is in another pair."""
+    keys = [(pair, *keys_of(pair)) for pair in pairs]
+    ones, others = Counter(one for _, one, _ in keys), Counter(other for _, _, other in keys)
+    return [pair for pair, one, other in keys if ones[one] == others[other] == 1]
+
+
+def _keys_of(pair: _Pair) -> tuple[ClassKey, ClassKey]:
+    record, group = pair
+    return record.key, class_key(group)
 
 
 def _part(proposed: Continuation, group: MisGroup) -> HeldClass:
